@@ -1,0 +1,60 @@
+# Everything runs in .venv, which `make install` makes; `make run` and `make test` call it by themselves.
+# PYTHON=…  another interpreter      PORT=…  another port for the chat page
+
+PYTHON ?= python3
+PORT ?= 7860
+BIN := .venv/bin
+INSTALLED := .venv/installed
+CHROMIUM := $(or $(shell command -v chromium),$(shell command -v chromium-browser),/usr/bin/chromium)
+
+.PHONY: run test check install browser format measure pictures clean
+
+run: install
+	@$(BIN)/assistant index seeds
+	@$(BIN)/assistant serve --port $(PORT)
+
+test: install browser
+	$(BIN)/python -m pytest
+
+check: install
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+install: $(INSTALLED)
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed; $(PYTHON) is $$($(PYTHON) --version 2>&1). Name another: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || \
+	  { echo "$(PYTHON) has no venv module. Install it: sudo apt-get install python3-venv"; exit 1; }
+	@rm -rf .venv
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+	@echo "Installing PyTorch, then everything else; this takes two or three minutes the first time."
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable . --group dev
+	@touch $@
+
+browser:
+	@test -x $(CHROMIUM) || { \
+	  echo "Installing Chromium for the browser tests."; \
+	  if [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -y -qq chromium >/dev/null; \
+	  elif command -v sudo >/dev/null; then sudo apt-get update -qq && sudo apt-get install -y -qq chromium >/dev/null; \
+	  else echo "Chromium is missing. Install it: apt-get install chromium"; exit 1; fi; }
+
+format: install
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+# DATA: folders with corpus.jsonl and questions.jsonl, to measure on beside the seed document.
+measure: install
+	$(BIN)/python -m tests.evaluation.measure .assistant/measure seeds $(DATA)
+
+# Of the page in README; of a server that is running: make run in another terminal.
+pictures: install browser
+	$(BIN)/python -m tests.browser.pictures http://127.0.0.1:$(PORT)
+
+clean:
+	rm -rf .venv .assistant build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

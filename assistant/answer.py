@@ -1,0 +1,89 @@
+"""The assistant: from a question to events and a cited answer."""
+
+import time
+from collections.abc import Iterator, Sequence
+from functools import partial
+
+from langchain_core.retrievers import BaseRetriever
+from langchain_core.runnables import Runnable, RunnableLambda
+
+from assistant.cite import Citer
+from assistant.condense import standalone_query
+from assistant.errors import InvalidQuestion
+from assistant.prompts import cannot_answer
+from assistant.types import Answer, Asked, Citation, Claim, Event, Message, Searched, Seconds, Task, Token
+from index import Index, Passage, detect
+
+MAX_QUESTION_CHARACTERS = 2_000
+
+
+class Assistant:
+    """Answers questions from an index.
+
+    search: a LangChain Runnable from what was asked to a Task, the same with `query` and `passages`.
+    answerer: a Runnable from a Task to streamed Claims. `search | answerer` is a chain; each can be traced or swapped.
+    """
+
+    def __init__(self, index: Index, retriever: BaseRetriever, answerer: Runnable[Task, Claim], citer: Citer) -> None:
+        self.index = index
+        self.search: Runnable[Asked, Task] = RunnableLambda(partial(_search, retriever))
+        self.answerer = answerer
+        self._citer = citer
+
+    @property
+    def ready(self) -> bool:
+        """Say whether the embedding model is loaded and the stores are open."""
+        return self.index.ready
+
+    def load(self) -> None:
+        """Load what the first question needs, which takes seconds, before it is asked."""
+        detect("Prêt ?")
+        self.index.load()
+
+    def ask(self, question: str, history: Sequence[Message] = ()) -> Answer:
+        """Return the answer: the last event of `stream`."""
+        return next(event for event in self.stream(question, history) if isinstance(event, Answer))
+
+    def stream(self, question: str, history: Sequence[Message] = ()) -> Iterator[Event]:
+        """Yield Searched, then the text in Tokens as it is verified, then the Answer.
+
+        Raises InvalidQuestion, before anything else, for a question that is blank or too long; ModelUnavailable and
+        ModelFailed when a language model does not answer.
+        """
+        return self._events(Asked(question=valid_question(question), history=list(history)))
+
+    def _events(self, asked: Asked) -> Iterator[Event]:
+        began = time.perf_counter()
+        task = self.search.invoke(asked)
+        searched = time.perf_counter()
+        passages = tuple(task["passages"])
+        yield Searched(task["query"], passages)
+        text = ""
+        citations: list[Citation] = []
+        for piece, new in self._citer.cite(self.answerer.stream(task), passages):
+            text += piece
+            citations += new
+            yield Token(piece)
+        if not citations:
+            text = cannot_answer(detect(task["question"]))
+            yield Token(text)
+        seconds = Seconds(searched - began, time.perf_counter() - searched)
+        yield Answer(task["question"], task["query"], text, tuple(citations), passages, seconds)
+
+
+def valid_question(question: str) -> str:
+    """Return the question without the white space around it; raise InvalidQuestion where nothing can be asked."""
+    stripped = question.strip()
+    if not any(character.isalnum() for character in stripped):
+        raise InvalidQuestion("The question is empty. Write what you want to know")
+    if len(stripped) > MAX_QUESTION_CHARACTERS:
+        raise InvalidQuestion(
+            f"The question has {len(stripped):,} characters, more than {MAX_QUESTION_CHARACTERS:,}. Shorten it"
+        )
+    return stripped
+
+
+def _search(retriever: BaseRetriever, asked: Asked) -> Task:
+    query = standalone_query(asked["question"], asked["history"])
+    passages = [Passage.from_document(document) for document in retriever.invoke(query)]
+    return Task(question=asked["question"], history=asked["history"], query=query, passages=passages)

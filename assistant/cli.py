@@ -1,0 +1,296 @@
+"""The command line. Heavy imports stand inside the commands, so that `--help` answers at once."""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from pydantic_settings import BaseSettings
+
+    from assistant.answer import Assistant
+    from assistant.types import Answer, Message
+    from index import Catalog, IndexSettings, Plan, Progress, Source, SyncReport
+
+app = typer.Typer(
+    help="Ask questions of your documents; get answers with verified citations, or an honest no.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+USAGE = 2
+"""Exit status for wrong use, or nothing indexed; anything else that goes wrong is 1."""
+FAILED = 1
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
+
+
+@app.command()
+def index(
+    paths: Annotated[list[Path] | None, typer.Argument(help="Folders or files.", show_default="seeds/")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Bring the index in step with folders or files."""
+    with reported():
+        from index import IndexSettings, create_index, plan
+
+        settings = IndexSettings()
+        wanted = paths or [Path("seeds")]
+        if dry_run:
+            with catalog_as_it_is(settings) as catalog:
+                print_plan(plan(wanted, catalog), as_json)
+            return
+        with create_index(settings) as opened:
+            planned = plan(wanted, opened.catalog)
+            with bar(len(planned.put)) as on_progress:
+                report = opened.sync(planned, on_progress)
+            documents, chunks = opened.catalog.counts()
+    if as_json:
+        print_json(report.as_dict())
+    else:
+        print_report(report, documents, chunks)
+    if not report.indexed:
+        raise typer.Exit(USAGE)
+
+
+@app.command()
+def ask(
+    question: Annotated[str, typer.Argument(help="In any language.", show_default=False)],
+    history: Annotated[
+        Path | None, typer.Option(help='The conversation so far, JSON: [{"role": "user", "content": "…"}, …]')
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Answer a question, with the passages that support the answer."""
+    with reported():
+        from assistant.answer import valid_question
+
+        valid_question(question)
+        messages = read_history(history) if history else []
+        with opened_assistant() as assistant:
+            answer = assistant.ask(question, messages)
+            paths = {source.id: source.path for source in assistant.index.sources()}
+    if as_json:
+        print_json(answer.as_dict())
+    else:
+        print_answer(answer, paths)
+
+
+@app.command()
+def sources(
+    id: Annotated[
+        str | None, typer.Argument(help="Print the stored text of this document.", show_default=False)
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List what is indexed, or print one document's stored text."""
+    with reported():
+        from index import IndexSettings, open_catalog
+
+        with closing(open_catalog(IndexSettings())) as catalog:
+            found = [source for source in catalog.sources() if id in (None, source.id)]
+            text = catalog.text(id) if id else ""
+    if id and as_json:
+        print_json(found[0].as_dict() | {"text": text})
+    elif id:
+        sys.stdout.write(text)
+    elif as_json:
+        print_json([source.as_dict() for source in found])
+    else:
+        print_sources(found)
+
+
+@app.command("serve")
+def serve_command(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 7860,
+) -> None:
+    """Serve the chat page and the HTTP API."""
+    with reported():
+        from threading import Thread
+
+        with opened_assistant() as assistant:
+            Thread(target=load, args=(assistant,), daemon=True).start()
+            from assistant.web.app import listen, serve
+
+            listener = listen(host, port)
+            say(f"Sourcier answers at http://{host}:{listener.getsockname()[1]} (Ctrl-C stops it)")
+            serve(assistant, listener)
+
+
+@app.command()
+def settings() -> None:
+    """Print every setting, its value, and where it came from."""
+    with reported():
+        from assistant.settings import AssistantSettings
+        from index import IndexSettings
+
+        for group in (IndexSettings(), AssistantSettings()):
+            for name, value, origin, meaning in rows(group):
+                typer.echo(f"{name}={value}  ({origin})\n    {meaning}")
+
+
+@contextmanager
+def reported() -> Iterator[None]:
+    """Turn what may go wrong into one line on standard error and an exit status."""
+    from pydantic import ValidationError
+
+    from assistant.errors import AssistantError, InvalidQuestion
+    from index import IndexingError, IndexNotFound, NothingToIndex, SourceNotFound
+
+    try:
+        yield
+    except (IndexNotFound, NothingToIndex, SourceNotFound, InvalidQuestion) as error:
+        say(str(error))
+        raise typer.Exit(USAGE) from error
+    except (IndexingError, AssistantError, OSError) as error:
+        say(str(error))
+        raise typer.Exit(FAILED) from error
+    except ValidationError as error:
+        for fault in error.errors():
+            place = ".".join(map(str, fault["loc"]))
+            say(f"{error.title} {place}: {fault['msg']} (it is {fault['input']!r})" if place else fault["msg"])
+        raise typer.Exit(USAGE) from error
+
+
+@contextmanager
+def opened_assistant() -> Iterator["Assistant"]:
+    """Open index and assistant from the settings; both are closed at the end."""
+    from assistant.build import open_assistant
+    from assistant.settings import AssistantSettings
+    from index import IndexSettings, open_index
+
+    with open_index(IndexSettings()) as opened:
+        yield open_assistant(opened, AssistantSettings())
+
+
+@contextmanager
+def bar(documents: int) -> Iterator[Callable[["Progress"], None]]:
+    """Show progress on standard error: a bar in a terminal, nothing for an empty plan."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("documents, {task.fields[chunks]} chunks"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), disable=not documents) as progress:
+        task = progress.add_task("Indexing", total=documents, chunks=0)
+        yield lambda step: progress.update(task, completed=step.documents, chunks=step.chunks)
+
+
+@contextmanager
+def catalog_as_it_is(settings: "IndexSettings") -> Iterator["Catalog"]:
+    """Open the catalog to compare with, an empty one for the moment where there is none."""
+    from index import Catalog, IndexNotFound, open_catalog
+
+    with TemporaryDirectory() as folder:
+        try:
+            catalog = open_catalog(settings)
+        except IndexNotFound:
+            catalog = Catalog.create(Path(folder) / "catalog.sqlite", "")
+        with closing(catalog):
+            yield catalog
+
+
+def load(assistant: "Assistant") -> None:
+    """Load the model beside the server that starts; what fails here is said, and tried again by the first question."""
+    from index import IndexingError
+
+    try:
+        assistant.load()
+    except IndexingError as error:
+        say(str(error))
+
+
+def read_history(path: Path) -> list["Message"]:
+    """Read a conversation; raise InvalidQuestion where the file is not one."""
+    from pydantic import TypeAdapter, ValidationError
+
+    from assistant.errors import InvalidQuestion
+    from assistant.types import Message
+
+    try:
+        return TypeAdapter(list[Message]).validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        raise InvalidQuestion(
+            f"{path} is not a conversation ({str(error).splitlines()[0]}). "
+            'It is a JSON list: [{"role": "user", "content": "…"}, {"role": "assistant", "content": "…"}]'
+        ) from error
+
+
+def print_plan(plan: "Plan", as_json: bool) -> None:
+    """Say what a sync would do."""
+    if as_json:
+        print_json(plan.report.as_dict())
+        return
+    typer.echo(str(plan.report))
+    for content in plan.put:
+        typer.echo(f"{'~' if content.updates else '+'} {content.paths[0]}")
+    for path in plan.remove:
+        typer.echo(f"- {path}")
+    for row in plan.report.unreadable:
+        typer.echo(f"! {row.path}: {row.reason}")
+
+
+def print_report(report: "SyncReport", documents: int, chunks: int) -> None:
+    """Say what a sync did, file by file where something was not read."""
+    for row in report.unreadable:
+        say(f"not indexed: {row.path}: {row.reason}")
+    if not report.indexed:
+        say("Nothing readable was found there. Name a folder or a file that holds text: assistant index FOLDER")
+    typer.echo(f"{report}  ({documents} documents, {chunks} chunks in the index)")
+
+
+def print_answer(answer: "Answer", paths: dict[str, str]) -> None:
+    """Print the answer, then each citation with its place."""
+    typer.echo(answer.text)
+    for citation in answer.citations:
+        path = paths.get(citation.passage.source, citation.passage.source)
+        typer.echo(f"\n[{citation.number}] {citation.label}\n    {path}:{citation.start}-{citation.end}")
+    if not answer.answered and answer.passages:
+        nearest = answer.passages[0]
+        typer.echo(
+            f"\nNearest passage: {nearest.title}\n    {paths.get(nearest.source, nearest.source)}:{nearest.start}"
+        )
+
+
+def print_sources(found: list["Source"]) -> None:
+    """Print two lines for each document."""
+    for source in found:
+        facts = ", ".join(filter(None, [f"{source.chunks} chunks", source.language, source.date]))
+        typer.echo(f"{source.id}  {source.title}\n    {source.path}  ({facts})")
+
+
+def print_json(content: object) -> None:
+    """Print one JSON document on standard output."""
+    typer.echo(json.dumps(content, ensure_ascii=False, indent=2))
+
+
+def say(message: str) -> None:
+    """Tell the user something on standard error."""
+    typer.echo(message, err=True)
+
+
+def rows(settings: "BaseSettings") -> Iterator[tuple[str, str, str, str]]:
+    """Give name, value, origin and meaning of each setting."""
+    from dotenv import dotenv_values
+
+    prefix = settings.model_config["env_prefix"]
+    written = {name.upper() for name in dotenv_values(".env")}
+    for field, info in type(settings).model_fields.items():
+        name = f"{prefix}{field}".upper()
+        in_environment = any(name == variable.upper() for variable in os.environ)
+        origin = "environment" if in_environment else ".env" if name in written else "default"
+        yield name, str(getattr(settings, field)), origin, info.description or ""

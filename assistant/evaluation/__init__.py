@@ -1,0 +1,1 @@
+"""Question-answering data sets, to measure with and to train on."""

@@ -1,0 +1,1 @@
+"""A small reader trained here: which sentence answers a question, and whether any does."""

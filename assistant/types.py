@@ -1,0 +1,132 @@
+"""What the assistant says: events while it works, and the answer with its citations."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from typing_extensions import TypedDict  # pydantic asks for this one below Python 3.12
+
+from index.types import Passage
+
+
+class Message(TypedDict):
+    """One turn of a conversation, in the shape that chat interfaces share."""
+
+    role: Literal["user", "assistant"]
+    content: str
+
+
+class Asked(TypedDict):
+    """A question, and the conversation before it."""
+
+    question: str
+    history: Sequence[Message]
+
+
+class Task(Asked):
+    """What an answerer is given; an answerer is a LangChain Runnable from a Task to streamed Claims."""
+
+    query: str
+    """What was searched."""
+    passages: Sequence[Passage]
+    """Best first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A statement of the answer as an answerer makes it, with the passages it says it has it from."""
+
+    text: str
+    passages: tuple[int, ...]
+    """Counted from 1 in the order of the passages given; not yet verified."""
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """A quote that stands, character for character, in a stored document: `text[start:end] == quote`."""
+
+    number: int
+    """As the answer writes it: [1]."""
+    passage: Passage
+    quote: str
+    start: int
+    """In characters of the stored text of `passage.source`."""
+    end: int
+
+    @property
+    def label(self) -> str:
+        """Name the place for a reader: "Rapport annuel, page 3"."""
+        page = self.passage.page
+        return self.passage.title if page is None else f"{self.passage.title}, page {page}"
+
+
+@dataclass(frozen=True, slots=True)
+class Seconds:
+    """Where the time of an answer went."""
+
+    retrieve: float = 0.0
+    answer: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Searched:
+    """The passages found for the query; the first event."""
+
+    query: str
+    passages: tuple[Passage, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A piece of the answer's text; all pieces together are `Answer.text`."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The last event: the whole text and the citations it rests on."""
+
+    question: str
+    query: str
+    """What was searched; the question itself, unless a conversation gave it its meaning."""
+    text: str
+    citations: tuple[Citation, ...]
+    passages: tuple[Passage, ...]
+    seconds: Seconds = field(default_factory=Seconds)
+
+    @property
+    def answered(self) -> bool:
+        """Say whether the documents hold an answer: it has a verified citation."""
+        return bool(self.citations)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give the object that `ask --json` and `POST /api/ask` share."""
+        return {
+            "question": self.question,
+            "query": self.query,
+            "answered": self.answered,
+            "answer": self.text,
+            "citations": [
+                {
+                    "number": citation.number,
+                    "source": citation.passage.source,
+                    "title": citation.passage.title,
+                    "page": citation.passage.page,
+                    "start": citation.start,
+                    "end": citation.end,
+                    "quote": citation.quote,
+                }
+                for citation in self.citations
+            ],
+            "passages": passages_as_dicts(self.passages),
+            "seconds": asdict(self.seconds),
+        }
+
+
+Event = Searched | Token | Answer
+
+
+def passages_as_dicts(passages: Sequence[Passage]) -> list[dict[str, Any]]:
+    """Give passages as JSON has them, best first."""
+    return [asdict(passage) for passage in passages]

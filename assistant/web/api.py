@@ -1,0 +1,193 @@
+"""The HTTP API: health, questions, sources."""
+
+import json
+import logging
+import threading
+from collections.abc import AsyncIterator, Generator, Mapping
+from http import HTTPStatus
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from fastapi.sse import KEEPALIVE_COMMENT, EventSourceResponse, format_sse_event
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+
+from assistant.answer import MAX_QUESTION_CHARACTERS
+from assistant.errors import AssistantError, InvalidQuestion, ModelFailed, ModelUnavailable, RateLimited
+from assistant.types import Answer, Event, Message, Searched, Token, passages_as_dicts
+from assistant.web.streams import Batches, Busy, Places, answer_events, in_batches
+from index.errors import IndexingError, SourceNotFound
+from index.types import Source
+
+if TYPE_CHECKING:
+    from assistant.answer import Assistant
+
+log = logging.getLogger(__name__)
+
+HISTORY_MESSAGES = 20
+MESSAGE_CHARACTERS = 8_000
+RETRY_SECONDS = 10
+SEE_LOG = "The log of the server says more."
+
+STATUS: dict[type[Exception], int] = {
+    InvalidQuestion: 422,
+    RateLimited: 429,
+    ModelFailed: 502,
+    ModelUnavailable: 503,
+    Busy: 503,
+    SourceNotFound: 404,
+    IndexingError: 503,
+}
+
+
+class HistoryMessage(BaseModel):
+    """One turn of the conversation before the question."""
+
+    role: Literal["user", "assistant"]
+    content: Annotated[str, StringConstraints(max_length=MESSAGE_CHARACTERS)]
+
+
+class Question(BaseModel):
+    """What is asked, and how the answer should come."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    question: Annotated[str, StringConstraints(strip_whitespace=True, max_length=MAX_QUESTION_CHARACTERS)]
+    history: Annotated[list[HistoryMessage], Field(max_length=HISTORY_MESSAGES)] = []
+    stream: bool = False
+
+    def messages(self) -> list[Message]:
+        """Give the history as the assistant takes it."""
+        return [Message(role=message.role, content=message.content) for message in self.history]
+
+
+def add_api(app: FastAPI, assistant: "Assistant", places: Places) -> None:
+    """Add the routes under /api, and the one shape of their errors: {"error": {"type", "message"}}."""
+    app.include_router(_routes(assistant, places))
+    app.add_exception_handler(RequestValidationError, _invalid_request)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(AssistantError, _known_error)
+    app.add_exception_handler(IndexingError, _known_error)
+    app.add_exception_handler(Exception, _unknown_error)
+
+
+def _routes(assistant: "Assistant", places: Places) -> APIRouter:
+    routes = APIRouter(prefix="/api")
+
+    @routes.get("/health")
+    def health() -> dict[str, Any]:
+        """Say at once that the server runs, and whether the model is loaded."""
+        return {"status": "ok", "ready": assistant.ready, "documents": len(assistant.index.sources())}
+
+    @routes.post("/ask", response_model=None)
+    async def ask(asked: Question) -> Response | dict[str, Any]:
+        """Answer, whole or as server-sent events: passages, token …, answer; error if it breaks off."""
+        events = answer_events(assistant, places, asked.question, asked.messages())
+        if not asked.stream:
+            return await run_in_threadpool(_last, events)
+        batches = in_batches(events, threading.Event())
+        # The first event is awaited here: what goes wrong before it still gets its own status.
+        first = await run_in_threadpool(_first_event, batches)
+        return EventSourceResponse(_server_sent(first, batches), headers={"Cache-Control": "no-store"})
+
+    @routes.get("/sources")
+    def sources() -> list[dict[str, Any]]:
+        """List what is indexed."""
+        return [_as_public(source) for source in assistant.index.sources()]
+
+    @routes.get("/sources/{source_id:path}")
+    def source(source_id: str) -> dict[str, Any]:
+        """Give one document, with the text that citations count their characters in."""
+        for found in assistant.index.sources():
+            if found.id == source_id:
+                return _as_public(found) | {"text": assistant.index.text(source_id)}
+        raise SourceNotFound(f"No document {source_id!r}. List them: GET /api/sources")
+
+    return routes
+
+
+def _last(events: Generator[Event, None, None]) -> dict[str, Any]:
+    answer = [event for event in events if isinstance(event, Answer)][-1]
+    return answer.as_dict()
+
+
+def _first_event(batches: Batches) -> list[Event]:
+    """Wait for the first events."""
+    return next((batch for batch in batches if batch), [])
+
+
+async def _server_sent(first: list[Event], batches: Batches) -> AsyncIterator[bytes]:
+    """Write events as they come, comments while nothing comes; stop the answer when the client goes away."""
+    try:
+        batch: list[Event] | None = first
+        while batch is not None:
+            yield b"".join(map(_written, batch)) or KEEPALIVE_COMMENT
+            batch = await run_in_threadpool(next, batches, None)
+    except (AssistantError, IndexingError) as error:
+        yield _event("error", _error_object(error))
+    except Exception:
+        log.exception("An answer broke off")
+        yield _event("error", _unexpected())
+    finally:
+        batches.close()
+
+
+def _written(event: Event) -> bytes:
+    match event:
+        case Searched(query, passages):
+            return _event("passages", {"query": query, "passages": passages_as_dicts(passages)})
+        case Token(text):
+            return _event("token", {"text": text})
+        case Answer():
+            return _event("answer", event.as_dict())
+
+
+def _event(name: str, data: Mapping[str, Any]) -> bytes:
+    return format_sse_event(event=name, data_str=json.dumps(data, ensure_ascii=False))
+
+
+def _as_public(source: Source) -> dict[str, Any]:
+    """Give a source without the place of its file on this computer."""
+    return source.as_dict() | {"path": Path(source.path).name}
+
+
+def _error_object(error: Exception) -> dict[str, Any]:
+    if isinstance(error, IndexingError) and not isinstance(error, SourceNotFound):
+        # Its message names folders of this computer.
+        log.error("The index failed: %s", error)
+        return _error(type(error).__name__, f"The documents cannot be searched. {SEE_LOG}")
+    return _error(type(error).__name__, str(error))
+
+
+def _error(kind: str, message: str) -> dict[str, Any]:
+    return {"error": {"type": kind, "message": message}}
+
+
+def _unexpected() -> dict[str, Any]:
+    return _error("Unexpected", f"Something went wrong here. {SEE_LOG}")
+
+
+async def _known_error(_: Request, error: Exception) -> JSONResponse:
+    status = next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
+    headers = {"Retry-After": str(RETRY_SECONDS)} if status in {429, 503} else None
+    return JSONResponse(_error_object(error), status, headers)
+
+
+async def _invalid_request(_: Request, error: Exception) -> JSONResponse:
+    problems = error.errors() if isinstance(error, RequestValidationError) else []
+    message = "; ".join(f"{'.'.join(map(str, problem['loc'][1:]))}: {problem['msg']}" for problem in problems)
+    return JSONResponse(_error("InvalidRequest", message), 422)
+
+
+async def _http_error(_: Request, error: Exception) -> JSONResponse:
+    status, detail = (error.status_code, error.detail) if isinstance(error, HTTPException) else (500, "")
+    headers = error.headers if isinstance(error, HTTPException) else None
+    return JSONResponse(_error(HTTPStatus(status).phrase.title().replace(" ", ""), detail), status, headers)
+
+
+async def _unknown_error(_: Request, __: Exception) -> JSONResponse:
+    return JSONResponse(_unexpected(), 500)

@@ -1,0 +1,120 @@
+"""The web server: the API and the chat page behind one guard."""
+
+import errno
+import ipaddress
+import os
+import socket
+import tempfile
+from collections.abc import Collection
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import gradio as gr
+import uvicorn
+from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+from starlette.routing import Mount
+
+from assistant.web.api import add_api
+from assistant.web.chat import chat_page, word
+from assistant.web.security import LOOPBACK_HOSTS, Guard, PageOnly
+from assistant.web.streams import Places
+
+if TYPE_CHECKING:
+    from assistant.answer import Assistant
+
+STATIC = Path(__file__).parent / "static"
+
+
+class PortInUse(OSError):
+    """Another program listens on the port."""
+
+
+def create_app(
+    assistant: "Assistant", *, title: str = "Sourcier", hosts: Collection[str] | None = LOOPBACK_HOSTS
+) -> FastAPI:
+    """Join API and chat page into one application.
+
+    Args:
+        assistant: what answers.
+        title: the name on the page.
+        hosts: names under which the server may be called; None allows every name.
+    """
+    os.environ["GRADIO_TEMP_DIR"] = _private_folder().name
+    places = Places()
+    app = FastAPI(title=title, docs_url=None, redoc_url=None, openapi_url="/api/openapi.json")
+    # Gradio's own, which allows every origin to read, gives way to it.
+    app.add_middleware(CORSMiddleware, allow_origins=[])
+    app.add_middleware(Guard, hosts=hosts)
+    add_api(app, assistant, places)
+    _mount_page(app, chat_page(assistant, places, title))
+    return app
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Take the port, so that it is known to be free before anything else is done; 0 takes any.
+
+    Raises:
+        PortInUse: another program listens there.
+        OSError: `host` is no address of this computer.
+    """
+    family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(address)
+    except OSError as error:
+        listener.close()
+        if error.errno == errno.EADDRINUSE:
+            raise PortInUse(f"Port {port} is in use. Choose another: --port {port + 1}") from error
+        raise
+    return listener
+
+
+def serve(assistant: "Assistant", listener: socket.socket) -> None:
+    """Serve until interrupted. On a loopback address, only the names of this computer are answered to."""
+    with listener, suppress(KeyboardInterrupt):
+        is_loopback = ipaddress.ip_address(listener.getsockname()[0]).is_loopback
+        app = create_app(assistant, hosts=LOOPBACK_HOSTS if is_loopback else None)
+        config = uvicorn.Config(app, log_level="warning", server_header=False, timeout_graceful_shutdown=2)
+        uvicorn.Server(config).run(sockets=[listener])
+
+
+def _mount_page(app: FastAPI, page: gr.Blocks) -> None:
+    gr.mount_gradio_app(
+        app,
+        page,
+        path="/",
+        footer_links=[],
+        run_history=False,
+        enable_monitoring=False,
+        show_error=False,
+        ssr_mode=False,
+        pwa=False,
+        mcp_server=False,
+        max_file_size=0,
+        i18n=word,
+        theme=_theme(),
+        css_paths=STATIC / "page.css",
+        js=(STATIC / "page.js").read_text("utf-8"),
+        favicon_path=str(STATIC / "favicon.png"),
+    )
+    # Gradio checks the file paths that a client names only after launch(), which a mounted page never calls:
+    # without this line anybody reads any file (gradio 6.31, processing_utils._check_allowed).
+    page.has_launched = True
+    for route in app.routes:
+        if isinstance(route, Mount):
+            route.app = PageOnly(route.app)
+
+
+def _theme() -> gr.themes.Base:
+    font: list[gr.themes.Font | str] = [gr.themes.LocalFont("IBM Plex Sans"), "system-ui", "sans-serif"]
+    return gr.themes.Base(primary_hue="teal", neutral_hue="stone", font=font, font_mono=["monospace"])
+
+
+@cache
+def _private_folder() -> tempfile.TemporaryDirectory[str]:
+    """Make a folder that only this user can read, for the files of Gradio; it goes with the process."""
+    return tempfile.TemporaryDirectory(prefix="sourcier-")

@@ -1,0 +1,138 @@
+"""A conversation as the markup of the chat page.
+
+Questions, answers and documents are hostile text: whatever stands in them is shown as characters. So each
+piece goes through `plain`, and every tag on the page is written in this file.
+"""
+
+import re
+from collections.abc import Iterable
+
+from assistant.types import Answer, Citation
+from assistant.web.texts import Texts
+from index.types import Passage
+
+_MARKER = re.compile(r"\[(\d{1,3})\]")
+_NOT_PLAIN = re.compile(r"[\x00-\x1f!-/:-@\[-`{-~\x7f]")
+
+
+def plain(text: str) -> str:
+    """Write text so that neither HTML nor Markdown sees anything in it.
+
+    All ASCII punctuation and control characters become numeric entities: `<b>` and `**b**` stay what they
+    are, and a line break cannot end the HTML block that Markdown is inside of.
+    """
+    return _NOT_PLAIN.sub(lambda match: f"&#{ord(match[0])};", text)
+
+
+def header_markup(title: str) -> str:
+    """Name the page."""
+    return f"<h1>{plain(title)}</h1>"
+
+
+def greeting_markup(texts: Texts, documents: int, ready: bool) -> str:
+    """Greet on an empty page: what this is, how much is indexed, whether the model is still loading."""
+    loading = "" if ready else f'<p class="status working loading" role="status">{plain(texts.loading)}</p>'
+    return (
+        f'<div class="greeting"><h2>{plain(texts.greeting)}</h2><p>{plain(texts.invitation)}</p>'
+        f'<p class="count">{plain(texts.documents(documents))}</p>{loading}</div>'
+    )
+
+
+def question_markup(question: str) -> str:
+    """Show what the person asked."""
+    return f'<div class="said" dir="auto">{plain(question)}</div>'
+
+
+def waiting_markup(status: str, text: str = "") -> str:
+    """Show an answer under way: what is there of it, and what is being done."""
+    said = f'<div class="said" dir="auto">{plain(text)}</div>' if text else ""
+    return f'<div class="answer">{said}<p class="status working">{plain(status)}</p></div>'
+
+
+def broken_markup(note: str, text: str) -> str:
+    """Show what there is of an answer that will not be finished, and why."""
+    said = f'<div class="said" dir="auto">{plain(text)}</div>' if text else ""
+    return f'<div class="answer">{said}<p class="status">{plain(note)}</p></div>'
+
+
+def answer_markup(answer: Answer, turn: int, texts: Texts) -> str:
+    """Show a finished answer: its markers lead to the quotes below, each marked in its passage.
+
+    Args:
+        answer: what the assistant said.
+        turn: its number on the page, counted from 1.
+        texts: the words of the page.
+    """
+    said = f'<div class="said" dir="auto">{_with_links(answer, turn, texts)}</div>'
+    below = _cited(answer, turn, texts) if answer.answered else _nearest(answer.passages, texts)
+    return f'<div class="answer">{said}{_copy_button(texts)}{below}</div>'
+
+
+def _with_links(answer: Answer, turn: int, texts: Texts) -> str:
+    labels = {citation.number: citation.label for citation in answer.citations}
+    pieces = _MARKER.split(answer.text)
+    written = [plain(pieces[0])]
+    for number, after in zip(pieces[1::2], pieces[2::2], strict=True):
+        label = labels.get(int(number))
+        written.append(
+            plain(f"[{number}]")
+            if label is None
+            else f'<a class="marker" href="#{_id(turn, int(number))}" title="{plain(label)}">{number}</a>'
+        )
+        written.append(plain(after))
+    # A marker does not begin a line of its own.
+    return "".join(written).replace(' <a class="marker"', '&#160;<a class="marker"')
+
+
+def _cited(answer: Answer, turn: int, texts: Texts) -> str:
+    cited = "".join(_citation(citation, turn, texts) for citation in answer.citations)
+    used = {citation.passage.id for citation in answer.citations}
+    others = [passage for passage in answer.passages if passage.id not in used]
+    more = _disclosure(texts.others(len(others)), _passages(others, texts)) if others else ""
+    return f'<div class="sources"><h3>{plain(texts.sources)}</h3>{cited}{more}</div>'
+
+
+def _nearest(passages: tuple[Passage, ...], texts: Texts) -> str:
+    if not passages:
+        return f'<p class="status">{plain(texts.nothing_near)}</p>'
+    return f'<div class="sources">{_disclosure(texts.nearest, _passages(passages, texts))}</div>'
+
+
+def _citation(citation: Citation, turn: int, texts: Texts) -> str:
+    passage = citation.passage
+    start, end = citation.start - passage.start, citation.end - passage.start
+    before, quote, after = passage.text[:start], passage.text[start:end], passage.text[end:]
+    return (
+        f'<details class="citation" id="{_id(turn, citation.number)}" tabindex="-1"><summary>'
+        f'<span class="number">{citation.number}</span>{_place(passage, texts)}</summary>'
+        f'<blockquote dir="auto">{plain(before)}<mark>{plain(quote)}</mark>{plain(after)}</blockquote>'
+        "</details>"
+    )
+
+
+def _passages(passages: Iterable[Passage], texts: Texts) -> str:
+    return "".join(
+        f'<div class="passage"><p>{_place(passage, texts)}</p>'
+        f'<blockquote dir="auto">{plain(passage.text)}</blockquote></div>'
+        for passage in passages
+    )
+
+
+def _disclosure(summary: str, inside: str) -> str:
+    return f'<details class="others"><summary>{plain(summary)}</summary>{inside}</details>'
+
+
+def _place(passage: Passage, texts: Texts) -> str:
+    """Name where a passage stands: its title and, if it has pages, its page."""
+    title = f'<span class="title" dir="auto">{plain(passage.title)}</span>'
+    if passage.page is None:
+        return title
+    return f'{title}<span class="page">{plain(texts.page.format(passage.page))}</span>'
+
+
+def _copy_button(texts: Texts) -> str:
+    return f'<button type="button" class="copy" title="{plain(texts.copied)}">{plain(texts.copy)}</button>'
+
+
+def _id(turn: int, number: int) -> str:
+    return f"source-{turn}-{number}"

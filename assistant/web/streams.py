@@ -1,0 +1,125 @@
+"""Answers under way: how many at once, and how a face reads one without being held up by a silent model."""
+
+import queue
+import threading
+import time
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING
+
+from assistant.errors import AssistantError
+from assistant.types import Event, Message
+
+if TYPE_CHECKING:
+    from assistant.answer import Assistant
+
+BATCH_SECONDS = 0.05
+SILENCE_SECONDS = 0.25
+
+Events = Generator[Event, None, None]
+Batches = Generator[list[Event], None, None]
+Inbox = queue.SimpleQueue[Event | Exception]
+
+
+class Busy(AssistantError):
+    """Too many questions are waiting for an answer; try again after a while."""
+
+
+class Places:
+    """How many answers are made at once, on the page and over HTTP together, and how many may wait.
+
+    Args:
+        at_once: answers being made.
+        waiting: questions that wait for a place; the next one is refused.
+        wait_seconds: how long a question waits before it is refused.
+    """
+
+    def __init__(self, at_once: int = 2, waiting: int = 8, wait_seconds: float = 60.0) -> None:
+        self._free = threading.BoundedSemaphore(at_once)
+        self._queue = threading.BoundedSemaphore(waiting)
+        self._wait_seconds = wait_seconds
+
+    @contextmanager
+    def one(self) -> Iterator[None]:
+        """Hold a place, waiting for it if need be.
+
+        Raises:
+            Busy: the queue is full, or the wait was too long.
+        """
+        if not self._free.acquire(blocking=False):
+            self._wait()
+        try:
+            yield
+        finally:
+            self._free.release()
+
+    def _wait(self) -> None:
+        if not self._queue.acquire(blocking=False):
+            raise Busy("Too many questions at once. Try again in a few seconds.")
+        try:
+            if not self._free.acquire(timeout=self._wait_seconds):
+                raise Busy(f"No answer could begin within {self._wait_seconds:g} seconds. Try again later.")
+        finally:
+            self._queue.release()
+
+
+def answer_events(assistant: "Assistant", places: Places, question: str, history: Sequence[Message]) -> Events:
+    """Give the events of one answer, holding a place from the first to the last.
+
+    Raises:
+        Busy: see Places.one.
+        AssistantError, IndexingError: see Assistant.stream.
+    """
+    with places.one():
+        yield from assistant.stream(question, history)
+
+
+def in_batches(events: Events, stopped: threading.Event) -> Batches:
+    """Read `events` in a thread of their own and give those that came, at most 20 times a second.
+
+    An empty batch says that nothing came for a quarter of a second. So the reader of the batches is never
+    held up for longer, whatever the model does: it can be stopped, and can tell its client that it is alive.
+    Once `stopped` is set, by anyone or by closing this generator, no further event is read and `events` is closed.
+
+    Raises:
+        Exception: whatever `events` raised, after the events that came before it.
+    """
+    inbox: Inbox = queue.SimpleQueue()
+
+    def read() -> None:
+        try:
+            with closing(events):
+                for event in events:
+                    if stopped.is_set():
+                        return
+                    inbox.put(event)
+            inbox.put(StopIteration())
+        except Exception as error:  # noqa: BLE001 - raised again by whoever reads the batches
+            inbox.put(error)
+
+    threading.Thread(target=read, name="answer", daemon=True).start()
+    try:
+        end = None
+        while end is None and not stopped.is_set():
+            batch, end = _batch(inbox)
+            yield batch
+            time.sleep(BATCH_SECONDS)
+        if end is not None and not isinstance(end, StopIteration):
+            raise end
+    finally:
+        stopped.set()
+
+
+def _batch(inbox: Inbox) -> tuple[list[Event], Exception | None]:
+    """Take what is in the inbox, waiting a little for the first; second, what ended the stream, if it did."""
+    batch: list[Event] = []
+    timeout = SILENCE_SECONDS
+    while True:
+        try:
+            event = inbox.get(timeout=timeout)
+        except queue.Empty:
+            return batch, None
+        if isinstance(event, Exception):
+            return batch, event
+        batch.append(event)
+        timeout = 0.0

@@ -1,0 +1,145 @@
+"""Every word of ours that the page shows, in the languages it speaks."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """The words of the page in one language; `{}` is the place of a number or a name."""
+
+    language: str
+    """ISO 639-1."""
+    greeting: str
+    invitation: str
+    documents_none: str
+    documents_one: str
+    documents_many: str
+    loading: str
+    question: str
+    placeholder: str
+    send: str
+    stop: str
+    new: str
+    conversation: str
+    searching: str
+    waiting_for_model: str
+    writing: str
+    stopped: str
+    sources: str
+    others_one: str
+    others_many: str
+    nearest: str
+    nothing_near: str
+    page: str
+    copy: str
+    copied: str
+    errors: dict[str, str]
+    """By the name of the error; "" for every other."""
+
+    def documents(self, count: int) -> str:
+        """Say how many documents are indexed."""
+        if count == 0:
+            return self.documents_none
+        if count == 1:
+            return self.documents_one
+        return self.documents_many.format(_grouped(count, self.language))
+
+    def others(self, count: int) -> str:
+        """Say how many passages were found and not cited."""
+        return self.others_one if count == 1 else self.others_many.format(count)
+
+    def error(self, error: Exception) -> str:
+        """Say what went wrong and what to do."""
+        return self.errors.get(type(error).__name__, self.errors[""])
+
+    def labels(self) -> dict[str, Any]:
+        """Give the fixed words by name, as Gradio's I18n takes them."""
+        return {name: text for name, text in asdict(self).items() if isinstance(text, str)}
+
+
+FRENCH = Texts(
+    language="fr",
+    greeting="Interrogez vos documents",
+    invitation="Chaque réponse cite, mot pour mot, les passages sur lesquels elle s’appuie. "
+    "Si les documents ne disent rien, la réponse le dit.",
+    documents_none="Aucun document n’est indexé pour l’instant.",
+    documents_one="1 document indexé.",
+    documents_many="{} documents indexés.",
+    loading="Le modèle se charge ; la première question attendra qu’il soit prêt.",
+    question="Votre question",
+    placeholder="Posez une question…",
+    send="Envoyer",
+    stop="Arrêter",
+    new="Nouvelle conversation",
+    conversation="Conversation",
+    searching="Recherche dans les documents…",
+    waiting_for_model="Le modèle se charge, votre question attend…",
+    writing="Rédaction…",
+    stopped="Réponse interrompue.",
+    sources="Sources",
+    others_one="1 autre passage trouvé, non cité",
+    others_many="{} autres passages trouvés, non cités",
+    nearest="Les passages les plus proches, qui ne répondent pas à la question",
+    nothing_near="Aucun passage proche n’a été trouvé.",
+    page="page {}",
+    copy="Copier",
+    copied="Copié",
+    errors={
+        "InvalidQuestion": "La question est vide ou dépasse 2 000 caractères. Raccourcissez-la.",
+        "ModelUnavailable": "Le modèle de langage n’est pas disponible. Prévenez qui tient ce service.",
+        "ModelFailed": "Le modèle de langage s’est interrompu. Posez la question à nouveau.",
+        "RateLimited": "Trop de questions en peu de temps. Réessayez dans un instant.",
+        "Busy": "Trop de questions en même temps. Réessayez dans quelques secondes.",
+        "IndexNotFound": "Aucun document n’est indexé pour l’instant.",
+        "": "Une erreur est survenue. Réessayez ; si elle revient, prévenez qui tient ce service.",
+    },
+)
+
+ENGLISH = Texts(
+    language="en",
+    greeting="Ask your documents",
+    invitation="Every answer quotes, word for word, the passages it rests on. "
+    "When the documents do not hold the answer, it says so.",
+    documents_none="No document is indexed yet.",
+    documents_one="1 document indexed.",
+    documents_many="{} documents indexed.",
+    loading="The model is loading; the first question will wait until it is ready.",
+    question="Your question",
+    placeholder="Ask a question…",
+    send="Send",
+    stop="Stop",
+    new="New conversation",
+    conversation="Conversation",
+    searching="Searching the documents…",
+    waiting_for_model="The model is loading, your question is waiting…",
+    writing="Writing…",
+    stopped="Answer stopped.",
+    sources="Sources",
+    others_one="1 other passage found, not cited",
+    others_many="{} other passages found, not cited",
+    nearest="The nearest passages, which do not answer the question",
+    nothing_near="No passage comes near.",
+    page="page {}",
+    copy="Copy",
+    copied="Copied",
+    errors={
+        "InvalidQuestion": "The question is empty or longer than 2,000 characters. Shorten it.",
+        "ModelUnavailable": "The language model is not available. Tell whoever runs this service.",
+        "ModelFailed": "The language model broke off. Ask again.",
+        "RateLimited": "Too many questions in a short time. Try again in a moment.",
+        "Busy": "Too many questions at once. Try again in a few seconds.",
+        "IndexNotFound": "No document is indexed yet.",
+        "": "Something went wrong. Try again; if it comes back, tell whoever runs this service.",
+    },
+)
+
+
+def texts_for(accept_language: str) -> Texts:
+    """Choose by the first language of an Accept-Language header: "fr-CA,en;q=0.9" → French; else English."""
+    return FRENCH if accept_language.strip().lower().startswith("fr") else ENGLISH
+
+
+def _grouped(count: int, language: str) -> str:
+    """Write a number with its thousands apart: 12 345 in French, 12,345 in English."""
+    return f"{count:,}".replace(",", "\u202f" if language == "fr" else ",")

@@ -1,0 +1,87 @@
+"""From files to a searchable store. Names are loaded when they are first used, so that importing this costs nothing."""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from index.build import Index, create_index, open_catalog, open_index
+    from index.catalog import Catalog
+    from index.embed import SentenceTransformerEmbeddings, TokenVectors
+    from index.errors import (
+        EmbeddingMismatch,
+        EmbeddingUnavailable,
+        IndexingError,
+        IndexLocked,
+        IndexNotFound,
+        NothingToIndex,
+        SourceNotFound,
+        StoreUnavailable,
+        UnreadableFile,
+    )
+    from index.language import detect
+    from index.search import HybridRetriever
+    from index.settings import IndexSettings
+    from index.split import SentenceSplitter
+    from index.sync import Plan, plan
+    from index.types import ChunkMetadata, Passage, Progress, Source, SyncReport, Unreadable
+
+__all__ = [
+    "Catalog",
+    "ChunkMetadata",
+    "EmbeddingMismatch",
+    "EmbeddingUnavailable",
+    "HybridRetriever",
+    "Index",
+    "IndexLocked",
+    "IndexNotFound",
+    "IndexSettings",
+    "IndexingError",
+    "NothingToIndex",
+    "Passage",
+    "Plan",
+    "Progress",
+    "SentenceSplitter",
+    "SentenceTransformerEmbeddings",
+    "Source",
+    "SourceNotFound",
+    "StoreUnavailable",
+    "SyncReport",
+    "TokenVectors",
+    "Unreadable",
+    "UnreadableFile",
+    "create_index",
+    "detect",
+    "open_catalog",
+    "open_index",
+    "plan",
+]
+
+_MODULES = {
+    "build": ("Index", "create_index", "open_catalog", "open_index"),
+    "catalog": ("Catalog",),
+    "embed": ("SentenceTransformerEmbeddings", "TokenVectors"),
+    "errors": (
+        "EmbeddingMismatch",
+        "EmbeddingUnavailable",
+        "IndexLocked",
+        "IndexNotFound",
+        "IndexingError",
+        "NothingToIndex",
+        "SourceNotFound",
+        "StoreUnavailable",
+        "UnreadableFile",
+    ),
+    "language": ("detect",),
+    "search": ("HybridRetriever",),
+    "settings": ("IndexSettings",),
+    "split": ("SentenceSplitter",),
+    "sync": ("Plan", "plan"),
+    "types": ("ChunkMetadata", "Passage", "Progress", "Source", "SyncReport", "Unreadable"),
+}
+_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module 'index' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"index.{_MODULE_OF[name]}"), name)

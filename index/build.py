@@ -1,0 +1,180 @@
+"""The only place where the parts of an index are joined; below it there are plain values, no settings."""
+
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+
+from index.catalog import Catalog, Follower, follow
+from index.embed import SentenceTransformerEmbeddings
+from index.errors import IndexingError, IndexNotFound
+from index.lock import lock
+from index.models import fingerprint
+from index.settings import IndexSettings
+from index.split import SentenceSplitter
+from index.sync import Plan, sync
+from index.terms import query_terms
+from index.types import Progress, Source, SyncReport
+
+if TYPE_CHECKING:
+    from index.lexical import LexicalIndex
+    from index.search import HybridRetriever, Ranking
+    from index.vectors import Probe, VectorIndex
+
+CATALOG = "catalog.sqlite"
+
+
+def open_index(settings: IndexSettings) -> "Index":
+    """Open the index and own its folder until it is closed. Quick: model and stores are opened when needed.
+
+    Raises IndexNotFound, IndexLocked, EmbeddingMismatch, StoreUnavailable.
+    """
+    # Looked at before it is owned: a folder without an index stays as it is, no lock is left in it.
+    with closing(open_catalog(settings)) as catalog:
+        if not catalog.sources():
+            raise IndexNotFound(f"No document in the index at {settings.path}. Add some: assistant index FOLDER")
+    return _owned(settings, lambda path, _: Catalog.open(path))
+
+
+def create_index(settings: IndexSettings) -> "Index":
+    """Open the index, or make an empty one where there is none; raises as open_index does."""
+
+    def open_or_create(path: Path, made_with: str) -> Catalog:
+        return Catalog.open(path) if path.exists() else Catalog.create(path, made_with)
+
+    return _owned(settings, open_or_create)
+
+
+def open_catalog(settings: IndexSettings) -> Catalog:
+    """Open the catalog alone, to read it; another process may own the index meanwhile."""
+    return Catalog.open(settings.path / CATALOG)
+
+
+def _owned(settings: IndexSettings, open_catalog: Callable[[Path, str], Catalog]) -> "Index":
+    made_with = f"{fingerprint(settings.embedding_model)}; {settings.chunk_tokens}+{settings.overlap_tokens} tokens"
+    with ExitStack() as resources:
+        resources.enter_context(lock(settings.path))
+        catalog = open_catalog(settings.path / CATALOG, made_with)
+        resources.callback(catalog.close)
+        catalog.expect(made_with)
+        embeddings = SentenceTransformerEmbeddings(settings.embedding_model)
+        splitter = SentenceSplitter(embeddings.token_spans, settings.chunk_tokens, settings.overlap_tokens)
+        return Index(settings, catalog, embeddings, splitter, resources.pop_all())
+
+
+class Index:
+    """A folder that this process owns: documents, and the two indexes by which they are found.
+
+    Threads may share it: many search while one syncs.
+    """
+
+    def __init__(
+        self,
+        settings: IndexSettings,
+        catalog: Catalog,
+        embeddings: SentenceTransformerEmbeddings,
+        splitter: SentenceSplitter,
+        resources: ExitStack,
+    ) -> None:
+        self.catalog = catalog
+        self.embeddings = embeddings
+        self.ready = False
+        self._folder = settings.path
+        self._chunk_tokens = settings.chunk_tokens
+        self._splitter = splitter
+        self._resources = resources
+        self._opening = threading.Lock()
+
+    def sources(self) -> list[Source]:
+        """List what is indexed."""
+        return self.catalog.sources()
+
+    def text(self, source: str) -> str:
+        """Return the stored text of a document; raise SourceNotFound where there is none of this id."""
+        return self.catalog.text(source)
+
+    def sync(self, plan: Plan, on_progress: Callable[[Progress], None]) -> SyncReport:
+        """Carry out a plan (see sync.plan), then bring both indexes up to date.
+
+        Raises IndexingError where chunks would be longer than the model reads, and what sync raises.
+        """
+        if not (plan.put or plan.point or plan.remove):
+            return plan.report
+        if self._chunk_tokens > self.embeddings.max_tokens:
+            raise IndexingError(
+                f"The embedding model reads {self.embeddings.max_tokens} tokens, chunks have {self._chunk_tokens}. "
+                f"Set INDEX_CHUNK_TOKENS={self.embeddings.max_tokens} or less"
+            )
+        report = sync(plan, self.catalog, self._splitter, self.embeddings, on_progress)
+        for follower in self._followers:
+            follow(self.catalog, follower)
+        return report
+
+    def retriever(self, k: int) -> "HybridRetriever":
+        """Return a LangChain retriever of the k best passages."""
+        from index.search import HybridRetriever
+
+        self._begin_probe()
+        return HybridRetriever(
+            embeddings=self.embeddings,
+            dense=self._search_vectors,
+            lexical=self._search_terms,
+            read=self.catalog.passages,
+            k=k,
+        )
+
+    def load(self) -> None:
+        """Load the model and open both indexes now, rather than at the first question."""
+        self.retriever(1).search("…")
+        self.ready = True
+
+    def close(self) -> None:
+        """Close the stores and give the folder free."""
+        self._resources.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _search_vectors(self, vector: Sequence[float], k: int) -> "Ranking":
+        vectors, _ = self._followers
+        return vectors.search(np.asarray(vector, np.float32), k)
+
+    def _search_terms(self, query: str, k: int) -> "Ranking":
+        _, lexical = self._followers
+        return lexical.search(query_terms(query, self.catalog.languages()), k)
+
+    @property
+    def _followers(self) -> "tuple[VectorIndex, LexicalIndex]":
+        with self._opening:
+            return self._opened_followers
+
+    @cached_property
+    def _opened_followers(self) -> "tuple[VectorIndex, LexicalIndex]":
+        from index.lexical import LexicalIndex
+        from index.vectors import VectorIndex
+
+        vectors = VectorIndex.open(self._probe)
+        self._resources.callback(vectors.close)
+        lexical = LexicalIndex.open(self._folder / "lexical")
+        followers: tuple[Follower, ...] = (vectors, lexical)
+        for follower in followers:
+            follow(self.catalog, follower)
+        return vectors, lexical
+
+    def _begin_probe(self) -> None:
+        """Let a child process look at the folder of the vectors while this one loads the model."""
+        with self._opening:
+            _ = self._probe
+
+    @cached_property
+    def _probe(self) -> "Probe":
+        from index.vectors import Probe
+
+        return Probe.start(self._folder / "vectors")

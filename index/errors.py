@@ -1,0 +1,50 @@
+"""What can go wrong between a file and a searchable index.
+
+IndexingError
+├── IndexNotFound          nothing has been indexed at this path
+├── IndexLocked            another process owns the folder
+├── EmbeddingMismatch      the index was built with another model or other chunk sizes
+├── EmbeddingUnavailable   the embedding model is not there, or its files are damaged
+├── NothingToIndex         a path that does not exist
+├── SourceNotFound         no document of this id is indexed
+├── UnreadableFile         one file that cannot be read; a row of the report, never an abort
+└── StoreUnavailable       the disk is full, the folder is read-only, a store does not answer
+
+A message says what happened, with the value seen, then what to do.
+"""
+
+
+class IndexingError(Exception):
+    """Anything that stops indexing or searching; its message is meant for the user."""
+
+
+class IndexNotFound(IndexingError):
+    """Nothing has been indexed at this path."""
+
+
+class IndexLocked(IndexingError):
+    """Another process owns the folder of the index."""
+
+
+class EmbeddingMismatch(IndexingError):
+    """The index was built with another embedding model or with other chunk sizes."""
+
+
+class EmbeddingUnavailable(IndexingError):
+    """The embedding model cannot be found or opened."""
+
+
+class NothingToIndex(IndexingError):
+    """One of the paths to index does not exist."""
+
+
+class SourceNotFound(IndexingError):
+    """No document of this id is indexed."""
+
+
+class UnreadableFile(IndexingError):
+    """One file cannot be read; the message is its reason in plain words."""
+
+
+class StoreUnavailable(IndexingError):
+    """What is stored cannot be written or reached: disk full, folder read-only, server gone."""

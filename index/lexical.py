@@ -1,0 +1,176 @@
+"""The lexical index: terms of the catalog in tantivy, ranked by BM25. The only file that knows tantivy."""
+
+import json
+import logging
+import shutil
+import struct
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Self
+
+import tantivy
+
+from index.catalog import Change, Position
+from index.errors import StoreUnavailable
+from index.terms import terms
+
+logger = logging.getLogger(__name__)
+
+WRITER_BYTES = 50_000_000
+
+
+class LexicalIndex:
+    """The terms of the catalog's chunks; a Follower of the catalog.
+
+    One process at a time may have the folder open (see lock.py); its threads may search while one writes.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Open a folder that is sound or empty; use `open` for one of unknown health."""
+        self.folder = folder
+        with _translated(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            self._index = tantivy.Index(_schema, str(folder))
+
+    @classmethod
+    def open(cls, folder: Path) -> Self:
+        """Open the folder; what is broken is thrown away, and the index starts empty.
+
+        Raises:
+            StoreUnavailable: the folder cannot be written to.
+        """
+        if folder.exists() and (fault := _fault(folder)):
+            logger.warning("The lexical index at %s is made again: %s", folder, fault)
+            with _translated(folder):
+                shutil.rmtree(folder)
+        return cls(folder)
+
+    @property
+    def position(self) -> Position | None:
+        """The position of the last `apply`."""
+        with _translated(self.folder):
+            searcher = self._index.searcher()
+            for _, address in searcher.search(_any_of("id", [POSITION]), 1).hits:
+                return Position(**json.loads(searcher.doc(address)["position"][0]))
+        return None
+
+    def apply(self, changes: Sequence[Change], position: Position) -> None:
+        """Put the terms of the documents that changed, take out those that are gone; all in one commit.
+
+        Raises:
+            StoreUnavailable: the disk is full or the folder cannot be written to.
+        """
+        with _translated(self.folder), self._writing() as writer:
+            for change in changes:
+                writer.delete_documents_by_term("source", change.source)
+                if change.document:
+                    for id, chunk in change.document.chunks_by_id():
+                        words = " ".join(terms(chunk.text, change.document.language))
+                        writer.add_document(tantivy.Document(id=id, source=change.source, terms=words))
+            # The position is a row among the others, and so is written with them or not at all.
+            writer.delete_documents_by_term("id", POSITION)
+            number = json.dumps({"catalog": position.catalog, "number": position.number})
+            writer.add_document(tantivy.Document(id=POSITION, position=number))
+
+    def clear(self) -> None:
+        """Forget everything, the position too."""
+        with _translated(self.folder), self._writing() as writer:
+            writer.delete_all_documents()
+
+    def search(self, terms: Sequence[str], k: int) -> list[tuple[str, float]]:
+        """Find the chunks that hold any of the terms, as `index.terms` makes them.
+
+        Returns:
+            At most `k` chunk ids and BM25 scores, best first.
+
+        Raises:
+            StoreUnavailable: the folder cannot be read.
+        """
+        if not terms:
+            return []
+        with _translated(self.folder):
+            searcher = self._index.searcher()
+            hits = searcher.search(_any_of("terms", terms), k).hits
+            return [(searcher.doc(address)["id"][0], score) for score, address in hits]
+
+    @contextmanager
+    def _writing(self) -> Iterator[tantivy.IndexWriter]:
+        """Commit at the end, and not at all on an error: the writer's own `with` would commit half of it."""
+        writer = self._index.writer(WRITER_BYTES, num_threads=1)
+        try:
+            yield writer
+            writer.commit()
+        finally:
+            writer.wait_merging_threads()
+        self._index.reload()
+
+
+POSITION = "position"
+"""Id of the row that holds the position; chunk ids have a hyphen."""
+FOOTER = struct.Struct("<II")
+"""What ends a file of tantivy: the length of the JSON before it, which holds the checksum, and a mark."""
+FOOTER_MARK = 1337
+
+
+def _make_schema() -> tantivy.Schema:
+    builder = tantivy.SchemaBuilder()
+    builder.add_text_field("id", stored=True, tokenizer_name="raw", index_option="basic")
+    builder.add_text_field("source", tokenizer_name="raw", index_option="basic")
+    # The terms are made by index.terms already; positions would serve phrases, which nobody asks for.
+    builder.add_text_field("terms", tokenizer_name="whitespace", index_option="freq")
+    builder.add_text_field("position", stored=True, tokenizer_name="raw", index_option="basic")
+    return builder.build()
+
+
+_schema = _make_schema()
+
+
+def _any_of(field: str, values: Sequence[str]) -> tantivy.Query:
+    """Build a query of terms as they are: what a user writes is never read as query syntax."""
+    option = "freq" if field == "terms" else "basic"
+    queries = [tantivy.Query.term_query(_schema, field, value, index_option=option) for value in values]
+    return tantivy.Query.boolean_query([(tantivy.Occur.Should, query) for query in queries])
+
+
+def _fault(folder: Path) -> str | None:
+    """Say what is wrong with the files; tantivy itself does not compare its checksums when it opens."""
+    try:
+        for file in _files_of_segments(folder):
+            _verify(file)
+        index = tantivy.Index(_schema, str(folder))
+        index.searcher().search(_any_of("id", [POSITION]), 1)
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # noqa: BLE001  A panic of the Rust side is no Exception.
+        return str(error) or type(error).__name__
+    return None
+
+
+def _files_of_segments(folder: Path) -> list[Path]:
+    """List the files that hold rows; others may be left of a commit that did not end."""
+    meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
+    segments = {segment["segment_id"].replace("-", "") for segment in meta["segments"]}
+    return [file for file in folder.iterdir() if file.name.partition(".")[0] in segments]
+
+
+def _verify(file: Path) -> None:
+    content = file.read_bytes()
+    length, mark = FOOTER.unpack(content[-FOOTER.size :])
+    body = content[: -FOOTER.size - length]
+    footer = json.loads(content[len(body) : -FOOTER.size])
+    if mark != FOOTER_MARK or footer["crc"] != zlib.crc32(body):
+        raise ValueError(f"{file.name} is damaged")
+
+
+@contextmanager
+def _translated(folder: Path) -> Iterator[None]:
+    """Say what tantivy's errors mean for the user."""
+    try:
+        yield
+    except (OSError, ValueError, RuntimeError) as error:
+        raise StoreUnavailable(
+            f"The lexical index {folder} cannot be used: {error}. Check the disk's free space and the "
+            "folder's permissions, then try again; or delete this folder, it is made again."
+        ) from error

@@ -1,0 +1,59 @@
+"""One process owns the folder of an index: Chroma loses rows, silently, when two processes write to it."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from index.errors import IndexLocked, StoreUnavailable
+
+
+@contextmanager
+def lock(folder: Path) -> Iterator[None]:
+    """Own `folder`, made if need be, until the block ends or the process dies, however it dies.
+
+    Take it before anything in the folder is opened. Nobody waits: whoever comes second is told who owns it.
+
+    Raises:
+        IndexLocked: another process owns the folder; the message names its process id.
+        StoreUnavailable: the folder cannot be made or written to.
+    """
+    owner = folder / "owner"
+    # Not thread-local: a server may be closed by another thread than the one that opened it.
+    held = FileLock(folder / "lock", thread_local=False)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        held.acquire(timeout=0)
+    except Timeout:
+        raise IndexLocked(
+            f"{_process(owner)} is using the index at {folder}. "
+            "Ask and add documents through its page or its API, or stop it first."
+        ) from None
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+    try:
+        try:
+            owner.write_text(f"{os.getpid()}\n", encoding="ascii")
+        except OSError as error:
+            raise _unwritable(folder, error) from error
+        yield
+    finally:
+        owner.unlink(missing_ok=True)
+        held.release()
+
+
+def _unwritable(folder: Path, error: OSError) -> StoreUnavailable:
+    return StoreUnavailable(
+        f"The folder {folder} cannot be written to: {error.strerror or error}. "
+        "Free space, make it writable, or set INDEX_PATH to another folder."
+    )
+
+
+def _process(owner: Path) -> str:
+    """Name the process that owns the lock; it writes its id a moment after it took the lock."""
+    try:
+        return f"Process {int(owner.read_text(encoding='ascii'))}"
+    except (OSError, ValueError):
+        return "Another process"

@@ -1,0 +1,111 @@
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, Request, Route, sync_playwright
+
+from assistant.web.app import create_app
+from tests.browser.scripted import ScriptedAssistant
+from tests.browser.serving import serving
+
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+
+
+@dataclass
+class Visit:
+    """A person's window on the page, and what their browser saw."""
+
+    page: Page
+    address: str
+    requests: list[str] = field(default_factory=list)
+    complaints: list[str] = field(default_factory=list)
+    """Dialogs, uncaught errors, and errors on the console."""
+
+    def open(self, query: str = "") -> Page:
+        self.page.goto(f"{self.address}/{query}")
+        self.page.wait_for_selector("#conversation .greeting")
+        return self.page
+
+    def ask(self, question: str) -> None:
+        self.page.locator("#question textarea").fill(question)
+        self.page.keyboard.press("Enter")
+
+    def ask_to_the_end(self, question: str) -> None:
+        answers = self.page.locator(".answer .copy").count()
+        self.ask(question)
+        self.page.locator(".answer .copy").nth(answers).wait_for()
+
+    @property
+    def foreign_requests(self) -> list[str]:
+        own = urlsplit(self.address).netloc
+        return [url for url in self.requests if urlsplit(url).netloc != own and not url.startswith(("data:", "blob:"))]
+
+
+Visits = Callable[..., Visit]
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def assistant() -> ScriptedAssistant:
+    return ScriptedAssistant()
+
+
+@pytest.fixture
+def address(assistant: ScriptedAssistant) -> Iterator[str]:
+    with serving(create_app(assistant)) as address:
+        yield address
+        assistant.endless = False
+        assistant.resume.set()
+
+
+@pytest.fixture
+def visits(browser: Browser, address: str) -> Iterator[Visits]:
+    """Open windows: visits(locale="en-GB", …) takes what a Playwright context takes."""
+    contexts: list[BrowserContext] = []
+
+    def visit(**context: object) -> Visit:
+        contexts.append(browser.new_context(**{"locale": "fr-FR", **context}))
+        contexts[-1].set_default_timeout(20_000)
+        return watched(contexts[-1].new_page(), address)
+
+    yield visit
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture
+def visit(visits: Visits) -> Visit:
+    return visits()
+
+
+def watched(page: Page, address: str) -> Visit:
+    visit = Visit(page, address)
+
+    def only_ours(route: Route, request: Request) -> None:
+        visit.requests.append(request.url)
+        if request.url.startswith(address):
+            route.continue_()
+        else:
+            route.abort()
+
+    page.route("**/*", only_ours)
+    page.on("pageerror", lambda error: visit.complaints.append(str(error)))
+    page.on("console", lambda line: line.type == "error" and visit.complaints.append(line.text))
+    page.on("dialog", lambda dialog: (visit.complaints.append(dialog.message), dialog.dismiss()))
+    return visit

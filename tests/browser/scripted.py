@@ -1,0 +1,113 @@
+"""An assistant that says what a test tells it to, over documents of a few lines."""
+
+import re
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from assistant.errors import InvalidQuestion
+from assistant.types import Answer, Citation, Event, Message, Searched, Token
+from index.errors import SourceNotFound
+from index.types import Passage, Source
+
+ARMISTICE = "L'armistice fut signé le 11 novembre 1918 à Rethondes.\nIl mit fin aux combats à l'Ouest."
+TOWER = "La tour Eiffel mesure 330 mètres. Elle fut achevée en 1889 pour l'Exposition universelle."
+TREATY = "Le traité de Versailles fut signé le 28 juin 1919, dans la galerie des Glaces."
+CANNOT_ANSWER = "Les documents ne répondent pas à cette question."
+
+
+@dataclass
+class Index:
+    """The two methods of the index that the web faces use."""
+
+    texts: dict[str, str]
+    titles: dict[str, str] = field(default_factory=dict)
+
+    def sources(self) -> list[Source]:
+        return [
+            Source(id, self.titles.get(id, id), f"/srv/private/{id}.txt", 1, "fr", "2024-11-11", "0" * 64)
+            for id in self.texts
+        ]
+
+    def text(self, source_id: str) -> str:
+        if source_id not in self.texts:
+            raise SourceNotFound(f"No document {source_id!r}")
+        return self.texts[source_id]
+
+
+class ScriptedAssistant:
+    """Answers every question with the first sentence of its first document, word by word.
+
+    A question that begins with "Combien" is declined, a blank one refused. What a test may set:
+
+    - hold: an answer pauses before its third token until `resume` is set;
+    - endless: an answer goes on until it is closed;
+    - raises: raised in place of the first event, or of the third token if `raises_late`.
+    """
+
+    def __init__(self, texts: dict[str, str] | None = None, titles: dict[str, str] | None = None) -> None:
+        texts = texts or {"armistice": ARMISTICE, "tour": TOWER, "traite": TREATY}
+        titles = titles or {"armistice": "L'armistice", "tour": "La tour Eiffel", "traite": "Versailles"}
+        self.index = Index(texts, titles)
+        self.ready = True
+        self.hold = False
+        self.endless = False
+        self.resume = threading.Event()
+        self.closed = threading.Event()
+        self.raises: Exception | None = None
+        self.raises_late = False
+        self.completed = 0
+        self.asked: list[tuple[str, list[Message]]] = []
+
+    def stream(self, question: str, history: Sequence[Message] = ()) -> Iterator[Event]:
+        self.asked.append((question, list(history)))
+        self.closed.clear()
+        try:
+            if not question.strip():
+                raise InvalidQuestion("The question is empty. Ask something.")
+            if self.raises and not self.raises_late:
+                raise self.raises
+            yield Searched(question, self.passages)
+            while self.endless:
+                yield Token("encore ")
+                self.resume.wait(0.01)
+            answer = self._answer(question)
+            for position, piece in enumerate(_pieces(answer.text)):
+                if position == 2 and self.raises and self.raises_late:
+                    raise self.raises
+                if position == 2 and self.hold:
+                    self.resume.wait(30)
+                yield Token(piece)
+            yield answer
+            self.completed += 1
+        finally:
+            self.closed.set()
+
+    def ask(self, question: str, history: Sequence[Message] = ()) -> Answer:
+        return [event for event in self.stream(question, history) if isinstance(event, Answer)][-1]
+
+    @property
+    def passages(self) -> tuple[Passage, ...]:
+        return tuple(
+            Passage(f"{id}-0", text, id, self.index.titles.get(id, id), 3 if id == "tour" else None, 0, 1.0)
+            for id, text in self.index.texts.items()
+        )
+
+    def _answer(self, question: str) -> Answer:
+        if question.startswith("Combien"):
+            return Answer(question, question, CANNOT_ANSWER, (), self.passages)
+        cited = self.passages[:2]
+        citations = tuple(
+            Citation(number, passage, _first_sentence(passage.text), 0, len(_first_sentence(passage.text)))
+            for number, passage in enumerate(cited, start=1)
+        )
+        text = " ".join(f"{citation.quote} [{citation.number}]" for citation in citations)
+        return Answer(question, question, text, citations, self.passages)
+
+
+def _pieces(text: str) -> list[str]:
+    return re.findall(r"\S+\s*", text)
+
+
+def _first_sentence(text: str) -> str:
+    return text[: text.index(".") + 1]

@@ -1,0 +1,386 @@
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from assistant.errors import ModelFailed
+from tests.browser.conftest import Visit, Visits
+from tests.browser.scripted import CANNOT_ANSWER, ScriptedAssistant
+
+QUESTION = "Quand fut signé l'armistice ?"
+QUOTE = "L'armistice fut signé le 11 novembre 1918 à Rethondes."
+
+
+def answers(page: Page) -> Locator:
+    return page.locator(".answer .said")
+
+
+def test_a_question_asked_by_keyboard_is_answered_word_by_word(visit: Visit, assistant: ScriptedAssistant) -> None:
+    assistant.hold = True
+    page = visit.open()
+
+    page.keyboard.type(QUESTION)
+    page.keyboard.press("Enter")
+
+    expect(answers(page)).to_have_text("L'armistice fut")
+    expect(page.locator("#question textarea")).to_have_value("")
+    assistant.resume.set()
+    expect(answers(page)).to_contain_text(QUOTE)
+    expect(page.locator(".user-row")).to_have_text(QUESTION)
+    assert [question for question, _ in assistant.asked] == [QUESTION]
+
+
+def test_shift_and_enter_break_the_line_and_do_not_send(visit: Visit, assistant: ScriptedAssistant) -> None:
+    page = visit.open()
+
+    page.keyboard.type("Un")
+    page.keyboard.press("Shift+Enter")
+    page.keyboard.type("deux")
+
+    expect(page.locator("#question textarea")).to_have_value("Un\ndeux")
+    page.get_by_role("button", name="Envoyer").click()
+    expect(page.locator(".answer .copy")).to_be_visible()
+    assert [question for question, _ in assistant.asked] == ["Un\ndeux"]
+
+
+def test_a_blank_question_asks_nothing(visit: Visit, assistant: ScriptedAssistant) -> None:
+    page = visit.open()
+
+    visit.ask("   ")
+    visit.ask_to_the_end(QUESTION)
+
+    assert [question for question, _ in assistant.asked] == [QUESTION]
+    expect(page.locator(".user-row")).to_have_count(1)
+
+
+@pytest.mark.parametrize("silent", [False, True], ids=["while words come", "while the model is silent"])
+def test_a_stopped_answer_keeps_its_words_and_is_closed(
+    visit: Visit, assistant: ScriptedAssistant, silent: bool
+) -> None:
+    assistant.hold, assistant.endless = silent, not silent
+    page = visit.open()
+    visit.ask(QUESTION)
+    expect(answers(page)).to_contain_text("fut" if silent else "encore encore")
+
+    page.get_by_role("button", name="Arrêter").click()
+
+    expect(page.locator(".answer .status")).to_have_text("Réponse interrompue.")
+    expect(answers(page)).to_contain_text("fut" if silent else "encore encore")
+    expect(page.locator("#question textarea")).to_be_focused()
+    if silent:
+        assistant.resume.set()
+    assert assistant.closed.wait(10)
+    assert assistant.completed == 0
+
+
+def test_after_a_stop_the_next_question_is_answered(visit: Visit, assistant: ScriptedAssistant) -> None:
+    assistant.endless = True
+    page = visit.open()
+    visit.ask(QUESTION)
+    expect(answers(page)).to_contain_text("encore")
+    page.get_by_role("button", name="Arrêter").click()
+    expect(page.locator(".answer .status")).to_have_text("Réponse interrompue.")
+    assistant.endless = False
+
+    visit.ask_to_the_end(QUESTION)
+
+    expect(answers(page).nth(1)).to_contain_text(QUOTE)
+    assert assistant.asked[1][1] == []
+
+
+def test_a_marker_opens_its_quote_in_its_passage(visit: Visit) -> None:
+    page = visit.open()
+    visit.ask_to_the_end(QUESTION)
+
+    page.locator("a.marker", has_text="2").click()
+
+    citation = page.locator("details.citation").nth(1)
+    expect(citation.locator("mark")).to_be_in_viewport()
+    expect(citation.locator("mark")).to_have_text("La tour Eiffel mesure 330 mètres.")
+    expect(citation.locator("blockquote")).to_contain_text("Elle fut achevée en 1889")
+    expect(citation.locator("summary")).to_contain_text("La tour Eiffel")
+    expect(citation.locator("summary")).to_contain_text("page 3")
+    expect(citation.locator("summary")).to_be_focused()
+    expect(page.locator("details.citation").first.locator("mark")).not_to_be_visible()
+
+
+def test_a_marker_works_by_keyboard(visit: Visit) -> None:
+    page = visit.open()
+    visit.ask_to_the_end(QUESTION)
+
+    page.locator("a.marker").first.focus()
+    page.keyboard.press("Enter")
+
+    expect(page.locator("details.citation mark").first).to_be_in_viewport()
+
+
+@pytest.mark.parametrize(("asked", "other"), [(0, 1), (1, 0)])
+def test_a_marker_opens_the_quote_of_its_own_answer(visit: Visit, asked: int, other: int) -> None:
+    page = visit.open()
+    visit.ask_to_the_end(QUESTION)
+    visit.ask_to_the_end(QUESTION)
+    answer = page.locator(".answer")
+
+    answer.nth(asked).locator("a.marker").first.click()
+
+    expect(answer.nth(asked).locator("details.citation").first).to_have_attribute("open", "")
+    expect(answer.nth(other).locator("details[open]")).to_have_count(0)
+
+
+def test_an_opened_quote_stays_open_while_the_next_answer_comes(visit: Visit) -> None:
+    page = visit.open()
+    visit.ask_to_the_end(QUESTION)
+    page.locator("a.marker").first.click()
+
+    visit.ask_to_the_end(QUESTION)
+
+    expect(page.locator(".answer").first.locator("details.citation").first).to_have_attribute("open", "")
+
+
+@pytest.mark.parametrize("query", ["?__theme=dark", "?__theme=light&x=1#top"])
+def test_a_marker_does_not_reload_a_page_with_a_query(visit: Visit, query: str) -> None:
+    page = visit.open(query)
+    visit.ask_to_the_end(QUESTION)
+    page.evaluate("window.sameVisit = true")
+
+    page.locator("a.marker").first.click()
+
+    expect(page.locator("details.citation mark").first).to_be_in_viewport()
+    assert page.evaluate("window.sameVisit")
+    assert page.url == f"{visit.address}/{query}"
+
+
+def test_passages_that_are_not_cited_wait_behind_a_disclosure(visit: Visit) -> None:
+    page = visit.open()
+    visit.ask_to_the_end(QUESTION)
+    passage = page.locator("details.others blockquote")
+    expect(passage).not_to_be_visible()
+
+    page.get_by_text("1 autre passage trouvé, non cité").click()
+
+    expect(passage).to_be_visible()
+    expect(passage).to_contain_text("Le traité de Versailles")
+
+
+def test_a_declined_question_shows_the_nearest_passages_as_such(visit: Visit) -> None:
+    page = visit.open()
+
+    visit.ask_to_the_end("Combien de lunes a Jupiter ?")
+
+    expect(answers(page)).to_have_text(CANNOT_ANSWER)
+    expect(page.locator("a.marker, mark")).to_have_count(0)
+    page.get_by_text("Les passages les plus proches, qui ne répondent pas à la question").click()
+    expect(page.locator("details.others blockquote").first).to_contain_text("L'armistice fut signé")
+
+
+def test_a_question_asked_from_further_up_comes_into_view(visits: Visits, assistant: ScriptedAssistant) -> None:
+    visit = visits(viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True)
+    assistant.index.texts["armistice"] += " Il pleuvait." * 200
+    page = visit.open()
+    visit.ask_to_the_end(QUESTION)
+    page.locator("a.marker").first.click()
+    expect(page.locator("mark").first).to_be_in_viewport()
+
+    visit.ask_to_the_end("Combien de lunes a Jupiter ?")
+
+    expect(page.get_by_text("Combien de lunes a Jupiter ?")).to_be_in_viewport()
+
+
+def test_the_server_remembers_the_conversation(visit: Visit, assistant: ScriptedAssistant) -> None:
+    visit.open()
+    visit.ask_to_the_end(QUESTION)
+
+    visit.ask_to_the_end("Et le traité ?")
+
+    roles = [message["role"] for message in assistant.asked[1][1]]
+    assert roles == ["user", "assistant"]
+    assert assistant.asked[1][1][0]["content"] == QUESTION
+    assert assistant.asked[1][1][1]["content"].startswith(QUOTE)
+
+
+def test_a_new_conversation_forgets(visit: Visit, assistant: ScriptedAssistant) -> None:
+    page = visit.open()
+    visit.ask_to_the_end(QUESTION)
+
+    page.get_by_role("button", name="Nouvelle conversation").click()
+
+    expect(page.locator(".greeting")).to_be_visible()
+    visit.ask_to_the_end(QUESTION)
+    expect(answers(page)).to_have_count(1)
+    assert assistant.asked[1][1] == []
+
+
+def test_a_new_conversation_ends_the_answer_under_way(visit: Visit, assistant: ScriptedAssistant) -> None:
+    assistant.endless = True
+    page = visit.open()
+    visit.ask(QUESTION)
+    expect(answers(page)).to_contain_text("encore")
+
+    page.get_by_role("button", name="Nouvelle conversation").click()
+
+    assert assistant.closed.wait(10)
+    expect(page.locator(".greeting")).to_be_visible()
+    expect(page.get_by_role("button", name="Envoyer")).to_be_visible()
+
+
+def test_a_reload_ends_the_answer_and_begins_anew(visit: Visit, assistant: ScriptedAssistant) -> None:
+    assistant.endless = True
+    page = visit.open()
+    visit.ask(QUESTION)
+    expect(answers(page)).to_contain_text("encore")
+
+    page.reload()
+
+    expect(page.locator(".greeting")).to_be_visible()
+    assert assistant.closed.wait(10)
+    assistant.endless = False
+    visit.ask_to_the_end(QUESTION)
+    assert assistant.asked[1][1] == []
+
+
+def test_two_windows_do_not_share_a_conversation(visits: Visits, assistant: ScriptedAssistant) -> None:
+    one, other = visits(), visits()
+    one.open()
+    other.open()
+
+    one.ask_to_the_end("Première ?")
+    other.ask_to_the_end("Seconde ?")
+
+    expect(other.page.locator(".user-row")).to_have_text("Seconde ?")
+    assert assistant.asked[1] == ("Seconde ?", [])
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["before the first word", "after two words"])
+def test_an_error_is_told_in_the_language_of_the_page(visit: Visit, assistant: ScriptedAssistant, late: bool) -> None:
+    assistant.raises, assistant.raises_late = ModelFailed("secret"), late
+    page = visit.open()
+
+    visit.ask(QUESTION)
+
+    expect(page.locator(".answer .status")).to_have_text(
+        "Le modèle de langage s’est interrompu. Posez la question à nouveau."
+    )
+    expect(answers(page)).to_have_count(1 if late else 0)
+    assert "secret" not in page.content()
+    assistant.raises = None
+    visit.ask_to_the_end(QUESTION)
+
+
+def test_an_unexpected_error_tells_nothing_of_the_inside(visit: Visit, assistant: ScriptedAssistant) -> None:
+    assistant.raises = KeyError("secret")
+    page = visit.open()
+
+    visit.ask(QUESTION)
+
+    expect(page.locator(".answer .status")).to_contain_text("Une erreur est survenue.")
+    assert "secret" not in page.content()
+
+
+def test_while_the_model_loads_the_page_says_so_and_the_question_waits(
+    visit: Visit, assistant: ScriptedAssistant
+) -> None:
+    assistant.ready = False
+    page = visit.open()
+    expect(page.locator(".greeting .loading")).to_contain_text("Le modèle se charge")
+
+    assistant.ready = True
+
+    expect(page.locator(".greeting .loading")).to_have_count(0)
+    visit.ask_to_the_end(QUESTION)
+
+
+def test_the_page_speaks_english_to_an_english_browser(visits: Visits) -> None:
+    visit = visits(locale="en-GB")
+    page = visit.open()
+
+    expect(page.locator("html")).to_have_attribute("lang", "en")
+    expect(page.locator(".greeting .count")).to_have_text("3 documents indexed.")
+    expect(page.get_by_placeholder("Ask a question…")).to_be_visible()
+    expect(page.get_by_role("button", name="Send")).to_be_visible()
+    expect(page.get_by_role("button", name="New conversation")).to_be_visible()
+    visit.ask_to_the_end(QUESTION)
+    expect(page.get_by_text("1 other passage found, not cited")).to_be_visible()
+
+
+@pytest.mark.parametrize("locale", ["de-DE", "ja-JP"])
+def test_the_page_speaks_english_where_it_does_not_speak_the_language(visits: Visits, locale: str) -> None:
+    visit = visits(locale=locale)
+    page = visit.open()
+
+    expect(page.locator("html")).to_have_attribute("lang", "en")
+    expect(page.get_by_placeholder("Ask a question…")).to_be_visible()
+    expect(page.locator(".greeting .count")).to_have_text("3 documents indexed.")
+
+
+def test_the_page_speaks_french_to_a_french_browser(visit: Visit) -> None:
+    page = visit.open()
+
+    expect(page.locator("html")).to_have_attribute("lang", "fr")
+    expect(page.locator("h1")).to_have_text("Sourcier")
+    expect(page.locator(".greeting .count")).to_have_text("3 documents indexés.")
+    expect(page.get_by_label("Votre question")).to_be_visible()
+
+
+def test_everything_that_can_be_pressed_has_a_name(visit: Visit) -> None:
+    page = visit.open()
+    visit.ask_to_the_end(QUESTION)
+
+    names = page.evaluate(
+        """[...document.querySelectorAll("button, a, summary, textarea")]
+        .filter((each) => each.checkVisibility())
+        .map((each) => each.innerText || each.ariaLabel || each.labels?.[0]?.textContent || each.title)
+        .map((name) => name.trim())"""
+    )
+
+    assert len(names) >= 8
+    assert all(names)
+    expect(page.locator("h1")).to_have_count(1)
+    expect(page.locator("[aria-label*='<']")).to_have_count(0)
+
+
+@pytest.mark.parametrize("size", [{"width": 390, "height": 844}, {"width": 320, "height": 568}])
+def test_nothing_is_cut_on_a_phone(visits: Visits, size: dict[str, int]) -> None:
+    visit = visits(viewport=size, is_mobile=True, has_touch=True)
+    page = visit.open()
+
+    visit.ask_to_the_end(QUESTION)
+
+    assert page.evaluate("document.documentElement.scrollWidth") <= size["width"]
+    expect(page.get_by_role("button", name="Envoyer")).to_be_in_viewport(ratio=1)
+    expect(page.locator("#question textarea")).to_be_in_viewport(ratio=1)
+    page.locator("a.marker").first.tap()
+    expect(page.locator("mark").first).to_be_in_viewport()
+
+
+def test_an_answer_is_copied_with_its_quotes(visits: Visits) -> None:
+    visit = visits(permissions=["clipboard-read", "clipboard-write"])
+    page = visit.open()
+    visit.ask_to_the_end(QUESTION)
+
+    page.get_by_role("button", name="Copier").click()
+
+    expect(page.get_by_role("button", name="Copié")).to_be_visible()
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert copied.splitlines()[0] == f"{QUOTE} [1] La tour Eiffel mesure 330 mètres. [2]".replace(" [", "\u00a0[")
+    assert "[2] La tour Eiffel, page 3 : « La tour Eiffel mesure 330 mètres. »" in copied
+
+
+def test_a_whole_visit_asks_nothing_of_other_hosts_and_complains_of_nothing(visit: Visit) -> None:
+    page = visit.open("?__theme=dark")
+    visit.ask_to_the_end(QUESTION)
+    page.locator("a.marker").first.click()
+    visit.ask_to_the_end("Combien de lunes a Jupiter ?")
+    page.get_by_role("button", name="Nouvelle conversation").click()
+    expect(page.locator(".greeting")).to_be_visible()
+
+    assert len(visit.requests) > 10
+    assert visit.foreign_requests == []
+    assert visit.complaints == []
+
+
+def test_a_question_longer_than_the_limit_cannot_be_typed(visit: Visit, assistant: ScriptedAssistant) -> None:
+    page = visit.open()
+
+    page.keyboard.insert_text("a" * 2_100)
+    page.keyboard.press("Enter")
+
+    expect(page.locator(".answer .copy")).to_be_visible()
+    assert [len(question) for question, _ in assistant.asked] == [2_000]

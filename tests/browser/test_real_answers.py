@@ -1,0 +1,53 @@
+"""The page in front of the real assistant, on the seed document."""
+
+from pathlib import Path
+
+import httpx
+import pytest
+
+from assistant import AssistantSettings, open_assistant
+from assistant.web.app import create_app
+from index import IndexSettings, create_index, plan
+from tests.browser.serving import serving
+
+QUESTION = "Combien de temps a duré l'entretien téléphonique entre Trump et Poutine ?"
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory):
+    with create_index(IndexSettings(path=tmp_path_factory.mktemp("index"))) as index:
+        index.sync(plan([Path("seeds")], index.catalog), lambda _: None)
+        assistant = open_assistant(index, AssistantSettings())
+        assistant.load()
+        with serving(create_app(assistant)) as address:
+            yield address
+
+
+def test_the_words_marked_on_the_page_are_the_quotes_of_the_api(address, browser):
+    quotes = [
+        citation["quote"]
+        for citation in httpx.post(f"{address}/api/ask", json={"question": QUESTION}, timeout=60).json()["citations"]
+    ]
+    page = browser.new_page()
+    page.goto(address)
+    page.locator("#question textarea").fill(QUESTION)
+    page.keyboard.press("Enter")
+    page.locator(".answer .copy").wait_for(timeout=60_000)
+
+    for link in page.locator("a.marker").all():
+        link.click()
+    marked = [mark.inner_text() for mark in page.locator(".citation mark").all()]
+
+    assert any("deux heures et demie" in quote for quote in quotes)
+    assert marked == quotes
+
+
+def test_a_question_that_the_document_does_not_answer_shows_the_nearest_passages(address, browser):
+    page = browser.new_page(locale="fr-FR")
+    page.goto(address)
+    page.locator("#question textarea").fill("Quel est le prix du baril de pétrole ?")
+    page.keyboard.press("Enter")
+
+    page.get_by_text("Les documents ne répondent pas à cette question.").first.wait_for(timeout=60_000)
+    assert page.locator("a.marker").count() == 0
+    assert page.locator(".sources .passage").count() > 0

@@ -1,0 +1,3 @@
+from tests.network import close_network
+
+close_network()

@@ -1,0 +1,268 @@
+"""The command line as a person runs it: real processes, the real model, the seed document, no network."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from assistant.prompts import CANNOT_ANSWER
+from index import IndexSettings, open_index
+
+SEED = next(Path("seeds").glob("*.txt"))
+FRENCH = "Combien de temps a duré l'entretien téléphonique entre Trump et Poutine ?"
+ENGLISH = "How long was the phone call?"
+
+
+def environment(index, **settings):
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("INDEX_", "ASSISTANT_"))}
+    return inherited | {"INDEX_PATH": str(index)} | settings
+
+
+def run(index, *arguments, **settings):
+    return subprocess.run(
+        [sys.executable, "-m", "tests.network", *map(str, arguments)],
+        env=environment(index, **settings),
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=240,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def seeded(tmp_path_factory) -> Path:
+    """An index of the seed document."""
+    index = tmp_path_factory.mktemp("seeded") / "index"
+    done = run(index, "index", "seeds", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["added"] == 1
+    return index
+
+
+@pytest.fixture(scope="module")
+def answers(seeded) -> dict[str, subprocess.CompletedProcess]:
+    """What `ask --json` gives for three questions."""
+    questions = [FRENCH, ENGLISH, "Quel est le prix du baril de pétrole ?"]
+    return {question: run(seeded, "ask", question, "--json") for question in questions}
+
+
+@pytest.mark.parametrize("question", [FRENCH, ENGLISH])
+def test_a_question_in_french_or_english_is_answered_by_the_same_sentence_with_its_citation(answers, question):
+    answer = json.loads(answers[question].stdout)
+    stored = SEED.read_text("utf-8")
+
+    assert answer["answered"]
+    assert any("deux heures et demie" in citation["quote"] for citation in answer["citations"])
+    for citation in answer["citations"]:
+        assert stored[citation["start"] : citation["end"]] == citation["quote"]
+        assert f"{citation['quote']} [{citation['number']}]" in answer["answer"]
+
+
+def test_a_question_that_the_document_does_not_answer_is_declined_in_its_language(answers):
+    answer = json.loads(answers["Quel est le prix du baril de pétrole ?"].stdout)
+
+    assert not answer["answered"]
+    assert answer["answer"] == CANNOT_ANSWER["fr"]
+    assert answer["passages"]
+
+
+def test_nothing_outside_is_asked_for_while_indexing_and_answering(answers):
+    for done in answers.values():
+        assert done.returncode == 0
+        assert "OUTSIDE REQUEST" not in done.stderr
+
+
+def test_the_object_of_an_answer_has_the_documented_fields(answers):
+    answer = json.loads(answers[FRENCH].stdout)
+
+    assert set(answer) == {"question", "query", "answered", "answer", "citations", "passages", "seconds"}
+    assert set(answer["citations"][0]) == {"number", "source", "title", "page", "start", "end", "quote"}
+    assert set(answer["seconds"]) == {"retrieve", "answer"}
+
+
+def test_a_second_sync_of_the_same_folder_loads_no_model(seeded):
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "assistant", "index", "seeds"],
+        env=environment(seeded),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.stdout.startswith("+0 ~0 -0 =1")
+    assert "torch" not in done.stderr
+    assert "chromadb" not in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["ask", "--help"], ["serve", "--help"]])
+def test_help_imports_nothing_heavy(tmp_path, arguments):
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "assistant", *arguments],
+        env=environment(tmp_path),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0
+    for heavy in ("torch", "gradio", "chromadb", "langchain", "fastapi", "numpy"):
+        assert f" {heavy}\n" not in done.stderr
+
+
+def test_the_stored_text_of_a_source_is_the_file(seeded):
+    [source] = json.loads(run(seeded, "sources", "--json").stdout)
+
+    assert source["path"] == str(SEED.resolve())
+    assert source["language"] == "fr"
+    assert run(seeded, "sources", source["id"]).stdout == SEED.read_bytes().decode().replace("\r\n", "\n")
+
+
+def test_a_dry_run_says_what_would_be_done_and_makes_nothing(tmp_path):
+    done = run(tmp_path / "index", "index", "seeds", "--dry-run")
+
+    assert done.stdout.startswith(f"+1 ~0 -0 =0\n+ {SEED.resolve()}")
+    assert not (tmp_path / "index").exists()
+
+
+def test_a_conversation_gives_a_follow_up_its_meaning(seeded, tmp_path):
+    history = tmp_path / "history.json"
+    history.write_text(json.dumps([{"role": "user", "content": "Quels missiles voulait Zelensky ?"}]))
+
+    answer = json.loads(run(seeded, "ask", "Et pourquoi ?", "--history", history, "--json").stdout)
+
+    assert answer["query"] == "Quels missiles voulait Zelensky ? Et pourquoi ?"
+
+
+def fails(done, status, *words):
+    assert done.returncode == status, done.stderr
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+    for word in words:
+        assert word in done.stderr
+
+
+@pytest.mark.parametrize("question", ["", "  ", "?", "x" * 100_000])
+def test_a_question_that_cannot_be_asked_is_wrong_use(seeded, question):
+    fails(run(seeded, "ask", question), 2, "question")
+
+
+def test_asking_without_an_index_says_how_to_build_one(tmp_path):
+    fails(run(tmp_path / "none", "ask", FRENCH), 2, "No index at", "assistant index FOLDER")
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_folder_that_does_not_exist_is_named(tmp_path):
+    fails(run(tmp_path / "index", "index", tmp_path / "nowhere"), 2, "nowhere", "Check the path")
+
+
+@pytest.mark.parametrize("files", [{}, {"photo.jpg": b"\xff\xd8", "blank.txt": b" \n"}])
+def test_a_folder_with_nothing_readable_says_why_and_indexes_nothing(tmp_path, files):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+
+    done = run(tmp_path / "index", "index", folder)
+
+    assert done.returncode == 2
+    assert "Nothing readable" in done.stderr
+    for name in files:
+        assert name in done.stderr
+
+
+def test_an_index_of_other_chunk_sizes_is_not_answered_from(seeded):
+    fails(run(seeded, "ask", FRENCH, INDEX_CHUNK_TOKENS="100"), 1, "200+40", "100+40")
+
+
+def test_an_index_of_another_model_is_not_answered_from(seeded):
+    done = run(seeded, "ask", FRENCH, INDEX_EMBEDDING_MODEL="some/model")
+
+    fails(done, 1, "some/model", "multilingual-e5-small", "INDEX_EMBEDDING_MODEL")
+
+
+def test_chunks_longer_than_the_model_reads_are_refused(tmp_path):
+    done = run(tmp_path / "index", "index", "seeds", INDEX_CHUNK_TOKENS="600")
+
+    fails(done, 1, "507", "INDEX_CHUNK_TOKENS=507")
+
+
+def test_an_overlap_as_long_as_a_chunk_is_refused(tmp_path):
+    done = run(tmp_path / "index", "index", "seeds", INDEX_CHUNK_TOKENS="40", INDEX_OVERLAP_TOKENS="40")
+
+    fails(done, 2, "INDEX_OVERLAP_TOKENS=40")
+
+
+def test_a_setting_that_makes_no_sense_is_named(seeded):
+    fails(run(seeded, "ask", FRENCH, INDEX_CHUNK_TOKENS="many"), 2, "chunk_tokens", "many")
+
+
+def test_a_language_model_that_cannot_be_opened_says_what_to_do(seeded):
+    fails(run(seeded, "ask", FRENCH, ASSISTANT_MODEL="nobody:model"), 1, "nobody:model", "ASSISTANT_MODEL=extractive")
+
+
+def test_an_index_that_another_process_owns_is_refused_at_once_with_its_process_id(seeded):
+    with open_index(IndexSettings(path=seeded)):
+        fails(run(seeded, "ask", FRENCH), 1, f"Process {os.getpid()}")
+
+
+def test_a_history_that_is_no_conversation_is_wrong_use(seeded, tmp_path):
+    (tmp_path / "history.json").write_text('{"role": "user"}')
+
+    fails(run(seeded, "ask", FRENCH, "--history", tmp_path / "history.json"), 2, "history.json", "role")
+
+
+def test_a_port_in_use_is_named_with_another_to_take(seeded):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        fails(run(seeded, "serve", "--port", port), 1, f"Port {port} is in use", "--port")
+
+
+@pytest.fixture(scope="module")
+def server(seeded):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.network", "serve", "--port", str(port)],
+        env=environment(seeded),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    yield process, f"http://127.0.0.1:{port}"
+    process.kill()
+
+
+def test_a_server_answers_health_while_the_model_loads_then_questions_and_stops_cleanly(server):
+    process, address = server
+    with httpx.Client(base_url=address, timeout=120) as client:
+        first = wait_for_health(client, process)
+        answer = client.post("/api/ask", json={"question": ENGLISH}).json()
+        page = client.get("/")
+        later = client.get("/api/health").json()
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=30)
+
+    assert first["documents"] == 1
+    assert "deux heures et demie" in answer["answer"]
+    assert later["ready"]
+    assert page.status_code == 200
+    assert process.returncode == 0
+    assert f"Sourcier answers at {address}" in said
+    assert "OUTSIDE REQUEST" not in said
+
+
+def wait_for_health(client, process):
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            return client.get("/api/health").json()
+        except httpx.ConnectError:
+            time.sleep(0.1)
+    raise AssertionError("the server did not come up")

@@ -1,0 +1,109 @@
+import pytest
+from langchain_core.retrievers import BaseRetriever
+from langchain_core.runnables import RunnableGenerator, RunnableLambda
+
+from assistant import Answer, Assistant, Claim, InvalidQuestion, Message, Searched, Token
+from assistant.answer import MAX_QUESTION_CHARACTERS
+from assistant.cite import Citer
+from assistant.prompts import CANNOT_ANSWER
+from index.search import HybridRetriever
+from tests.fakes import HashingEmbeddings, passage
+
+TEXT = "Le train part à huit heures. Le pain coûte un euro."
+PASSAGE = passage(TEXT)
+
+
+def assistant(answer, text=TEXT) -> Assistant:
+    embeddings = HashingEmbeddings()
+    retriever: BaseRetriever = HybridRetriever(
+        embeddings=embeddings,
+        dense=lambda vector, depth: [(PASSAGE.id, 1.0)],
+        lexical=lambda query, depth: [],
+        read=lambda ranking: [PASSAGE],
+    )
+    return Assistant(None, retriever, answer, Citer(embeddings, {"source": text}.__getitem__))
+
+
+def saying(*claims):
+    def answer(tasks):
+        for _ in tasks:
+            yield from claims
+
+    return RunnableGenerator(answer)
+
+
+BREAD = Claim("Le pain coûte un euro.", (1,))
+
+
+def test_events_come_in_order_and_their_text_adds_up():
+    events = list(assistant(saying(Claim("Le train part à huit heures.", (1,)), BREAD)).stream("Combien ?"))
+
+    assert isinstance(events[0], Searched)
+    assert isinstance(events[-1], Answer)
+    assert all(isinstance(event, Token) for event in events[1:-1])
+    assert "".join(event.text for event in events[1:-1]) == events[-1].text
+    assert events[-1].text == "Le train part à huit heures. [1] Le pain coûte un euro. [2]"
+
+
+def test_ask_is_the_last_event_of_stream():
+    answer = assistant(saying(BREAD)).ask("Combien coûte le pain ?")
+
+    assert answer.answered
+    assert answer.query == "Combien coûte le pain ?"
+    assert [citation.quote for citation in answer.citations] == ["Le pain coûte un euro."]
+
+
+@pytest.mark.parametrize(
+    ("question", "language"),
+    [
+        ("Quel est le prix du baril de pétrole ?", "fr"),
+        ("What is the price of oil today?", "en"),
+        ("¿Cuál es el precio del petróleo?", "es"),
+        ("Wie hoch ist der Ölpreis heute?", "de"),
+    ],
+)
+def test_without_a_citation_the_answer_says_so_in_the_language_of_the_question(question, language):
+    answer = assistant(saying(Claim("Je crois que oui.", ()))).ask(question)
+
+    assert not answer.answered
+    assert answer.text == CANNOT_ANSWER[language]
+    assert answer.passages == (PASSAGE,)
+
+
+def test_a_quote_that_the_stored_text_no_longer_has_makes_the_answer_declined():
+    answer = assistant(saying(BREAD), text="Tout autre chose.").ask("Combien coûte le pain ?")
+
+    assert not answer.answered
+
+
+@pytest.mark.parametrize("question", ["", " \n\t", "?!…", "x" * (MAX_QUESTION_CHARACTERS + 1), "a" * 100_000])
+def test_a_question_that_cannot_be_asked_is_refused_before_anything_is_searched(question):
+    with pytest.raises(InvalidQuestion):
+        assistant(RunnableLambda(lambda _: pytest.fail("asked"))).stream(question)
+
+
+def test_a_follow_up_is_searched_with_the_question_before():
+    history = [Message(role="user", content="Combien coûte le pain de Miami ?")]
+
+    answer = assistant(saying(BREAD)).ask("Et pourquoi ?", history)
+
+    assert answer.query == "Combien coûte le pain de Miami ? Et pourquoi ?"
+
+
+def test_an_answer_that_is_not_read_to_its_end_stops_the_answerer():
+    closed = []
+
+    def endless(tasks):
+        try:
+            for _ in tasks:
+                while True:
+                    yield BREAD
+        finally:
+            closed.append(True)
+
+    events = assistant(RunnableGenerator(endless)).stream("Combien ?")
+    next(events)
+    next(events)
+    events.close()
+
+    assert closed == [True]

@@ -1,0 +1,359 @@
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Thread
+
+import numpy as np
+import pytest
+
+from index.catalog import TOMBSTONES, Catalog, Chunk, Position, StoredDocument
+from index.errors import EmbeddingMismatch, IndexNotFound, SourceNotFound, StoreUnavailable
+
+TEXT = "Le chat dort. 😀 Il ronfle.\n\nLe chien veille."
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> Iterator[Catalog]:
+    catalog = Catalog.create(tmp_path / "catalog.sqlite", "e5; 200+40 tokens")
+    yield catalog
+    catalog.close()
+
+
+def document(name: str, text: str = TEXT, language: str | None = "fr") -> StoredDocument:
+    """Make a document of two chunks; the same name is the same content."""
+    middle = len(text) // 2
+    return StoredDocument(
+        content_hash=f"{name:0>64}"[::-1],
+        title=f"Titre {name}",
+        text=text,
+        language=language,
+        date="2024-05-01",
+        chunks=(
+            Chunk(0, text[:middle], None, np.array([1, 0, 0.5], np.float32)),
+            Chunk(middle, text[middle:], 2, np.array([0, 1, 0.25], np.float32)),
+        ),
+    )
+
+
+def changed(catalog: Catalog, since: int = 0) -> list[tuple[str, bool]]:
+    """Give each change as id and whether the document is there."""
+    return [(change.source, change.document is not None) for change in catalog.changes(since)]
+
+
+def test_a_document_comes_back_as_it_was_put(catalog: Catalog) -> None:
+    put = document("a")
+
+    catalog.put(put, ["/docs/a.txt"])
+
+    [change] = catalog.changes(since=0)
+    stored = change.document
+    assert stored is not None
+    assert (stored.id, stored.title, stored.text) == (put.id, put.title, put.text)
+    assert (stored.language, stored.date, stored.content_hash) == ("fr", "2024-05-01", put.content_hash)
+    assert [(c.start, c.text, c.page) for c in stored.chunks] == [(c.start, c.text, c.page) for c in put.chunks]
+    for before, after in zip(put.chunks, stored.chunks, strict=True):
+        assert after.vector.dtype == np.float32
+        np.testing.assert_array_equal(after.vector, before.vector)
+
+
+def test_what_is_stored_is_there_after_opening_again(catalog: Catalog) -> None:
+    catalog.put(document("a"), ["/docs/a.txt"])
+    catalog.close()
+
+    again = Catalog.open(catalog.path)
+
+    assert again.id == catalog.id
+    assert again.text(document("a").id) == TEXT
+    assert again.counts() == (1, 2)
+    assert again.position == Position(catalog.id, 1)
+    again.close()
+
+
+def test_two_catalogs_have_two_ids(catalog: Catalog, tmp_path: Path) -> None:
+    other = Catalog.create(tmp_path / "other" / "catalog.sqlite", "e5; 200+40 tokens")
+    assert other.id != catalog.id
+    other.close()
+
+
+def test_sources_are_listed_by_path_and_once_each(catalog: Catalog) -> None:
+    catalog.put(document("b"), ["/docs/b.txt"])
+    catalog.put(document("a"), ["/docs/z.txt", "/docs/a.txt"])
+
+    sources = catalog.sources()
+
+    assert [(source.id, source.path, source.chunks) for source in sources] == [
+        (document("a").id, "/docs/a.txt", 2),
+        (document("b").id, "/docs/b.txt", 2),
+    ]
+    assert (sources[0].title, sources[0].language, sources[0].date) == ("Titre a", "fr", "2024-05-01")
+    assert sources[0].content_hash == document("a").content_hash
+
+
+def test_a_document_with_new_content_takes_the_place_of_the_old_one(catalog: Catalog) -> None:
+    catalog.put(document("old"), ["/docs/a.txt"])
+    catalog.put(document("new"), ["/docs/a.txt"])
+
+    assert [source.id for source in catalog.sources()] == [document("new").id]
+    assert catalog.counts() == (1, 2)
+    assert changed(catalog) == [(document("new").id, True), (document("old").id, False)]
+
+
+def test_a_document_that_lies_elsewhere_too_stays_when_one_of_its_files_changes(catalog: Catalog) -> None:
+    catalog.put(document("old"), ["/docs/a.txt", "/docs/b.txt"])
+    catalog.put(document("new"), ["/docs/a.txt"])
+
+    assert catalog.hashes() == {
+        "/docs/a.txt": document("new").content_hash,
+        "/docs/b.txt": document("old").content_hash,
+    }
+
+
+def test_a_reader_never_sees_neither_or_both_of_an_old_and_a_new_document(catalog: Catalog) -> None:
+    catalog.put(document("0"), ["/docs/a.txt"])
+    seen: list[int] = []
+
+    def write() -> None:
+        for number in range(1, 40):
+            catalog.put(document(str(number)), ["/docs/a.txt"])
+
+    def read() -> None:
+        reader = Catalog.open(catalog.path)
+        while writer.is_alive():
+            seen.append(len(reader.sources()))
+        seen.append(len(reader.sources()))
+        reader.close()
+
+    writer = Thread(target=write)
+    writer.start()
+    read()
+    writer.join()
+
+    assert set(seen) == {1}
+
+
+def test_threads_may_write_at_the_same_time(catalog: Catalog) -> None:
+    def write(first: int) -> None:
+        for number in range(first, first + 10):
+            catalog.put(document(str(number)), [f"/docs/{number}.txt"])
+
+    writers = [Thread(target=write, args=(first,)) for first in range(0, 40, 10)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+
+    assert catalog.counts() == (40, 80)
+
+
+def test_a_document_goes_with_its_last_path(catalog: Catalog) -> None:
+    catalog.put(document("a"), ["/docs/a.txt", "/docs/b.txt"])
+
+    catalog.remove(["/docs/a.txt"])
+    assert catalog.counts() == (1, 2)
+
+    catalog.remove(["/docs/b.txt"])
+    assert catalog.counts() == (0, 0)
+    assert changed(catalog) == [(document("a").id, False)]
+
+
+def test_removing_what_is_not_there_changes_nothing(catalog: Catalog) -> None:
+    catalog.remove(["/docs/a.txt"])
+    assert catalog.position == Position(catalog.id, 0)
+
+
+def test_documents_may_change_places(catalog: Catalog) -> None:
+    catalog.put(document("a"), ["/docs/a.txt"])
+    catalog.put(document("b"), ["/docs/b.txt"])
+
+    catalog.point({"/docs/a.txt": document("b").id, "/docs/b.txt": document("a").id})
+
+    assert catalog.hashes() == {
+        "/docs/a.txt": document("b").content_hash,
+        "/docs/b.txt": document("a").content_hash,
+    }
+
+
+def test_a_new_path_is_no_change_for_a_follower(catalog: Catalog) -> None:
+    catalog.put(document("a"), ["/docs/a.txt"])
+    before = catalog.position
+
+    catalog.point({"/docs/b.txt": document("a").id})
+
+    assert catalog.position == before
+
+
+def test_a_path_cannot_name_a_document_that_is_not_stored(catalog: Catalog) -> None:
+    catalog.put(document("a"), ["/docs/a.txt"])
+
+    with pytest.raises(SourceNotFound):
+        catalog.point({"/docs/a.txt": "0123456789abcdef"})
+
+    assert catalog.hashes() == {"/docs/a.txt": document("a").content_hash}
+
+
+def test_passages_come_in_the_order_given_with_their_scores(catalog: Catalog) -> None:
+    catalog.put(document("a"), ["/docs/a.txt"])
+    put = document("a")
+    (first, chunk), (second, other) = put.chunks_by_id()
+
+    passages = catalog.passages([(second, 0.9), (first, 0.8)])
+
+    assert [(p.id, p.text, p.score, p.page) for p in passages] == [
+        (second, other.text, 0.9, 2),
+        (first, chunk.text, 0.8, None),
+    ]
+    assert all(TEXT[p.start : p.end] == p.text for p in passages)
+    assert (passages[0].source, passages[0].title) == (put.id, "Titre a")
+
+
+def test_passages_are_cut_by_characters_not_by_bytes(catalog: Catalog) -> None:
+    text = "é😀" * 50 + "fin\u0301 ß𝔘"
+    catalog.put(document("a", text), ["/docs/a.txt"])
+
+    passages = catalog.passages([(id, 0.0) for id, _ in document("a", text).chunks_by_id()])
+
+    assert "".join(passage.text for passage in passages) == text
+
+
+def test_a_chunk_that_is_gone_is_left_out(catalog: Catalog) -> None:
+    catalog.put(document("a"), ["/docs/a.txt"])
+    [(first, _), _] = document("a").chunks_by_id()
+
+    passages = catalog.passages([("gone-0", 0.9), (first, 0.8)])
+
+    assert [passage.id for passage in passages] == [first]
+
+
+def test_languages_are_those_of_the_documents(catalog: Catalog) -> None:
+    catalog.put(document("a", language="fr"), ["/docs/a.txt"])
+    catalog.put(document("b", language="de"), ["/docs/b.txt"])
+    catalog.put(document("c", language=None), ["/docs/c.txt"])
+
+    assert catalog.languages() == {"fr", "de"}
+
+
+def test_an_unknown_document_is_said_to_be_unknown(catalog: Catalog) -> None:
+    with pytest.raises(SourceNotFound, match=r"No document 0123 is indexed.*assistant sources"):
+        catalog.text("0123")
+
+
+def test_changes_give_only_what_came_since_and_only_the_last_state(catalog: Catalog) -> None:
+    catalog.put(document("a"), ["/docs/a.txt"])
+    catalog.put(document("b"), ["/docs/b.txt"])
+    since = catalog.position.number
+    catalog.put(document("c"), ["/docs/c.txt"])
+    catalog.remove(["/docs/a.txt"])
+    catalog.put(document("a"), ["/docs/a.txt"])
+
+    assert changed(catalog, since) == [(document("c").id, True), (document("a").id, True)]
+    assert [change.number for change in catalog.changes(0)] == [2, 3, 5]
+
+
+def test_changes_of_many_documents_are_given_once_each_and_in_order(catalog: Catalog) -> None:
+    for number in range(150):
+        catalog.put(document(str(number)), [f"/docs/{number}.txt"])
+
+    assert changed(catalog) == [(document(str(number)).id, True) for number in range(150)]
+
+
+def test_a_log_of_documents_that_are_gone_is_shortened_and_followers_behind_it_are_told(catalog: Catalog) -> None:
+    catalog.put(document("stays"), ["/docs/stays.txt"])
+    for number in range(TOMBSTONES):
+        catalog.put(document(str(number)), ["/docs/changing.txt"])
+    before = catalog.position
+    for number in range(TOMBSTONES, 2 * TOMBSTONES):
+        catalog.put(document(str(number)), ["/docs/changing.txt"])
+
+    assert len(changed(catalog)) <= 1.5 * TOMBSTONES + 2
+    assert (document("stays").id, True) in changed(catalog)
+    assert not catalog.reaches(Position(catalog.id, 1))
+    assert catalog.reaches(before)
+    assert catalog.reaches(catalog.position)
+
+
+def test_positions_of_another_catalog_or_from_the_future_are_not_reached(catalog: Catalog) -> None:
+    catalog.put(document("a"), ["/docs/a.txt"])
+
+    assert catalog.reaches(Position(catalog.id, 1))
+    assert not catalog.reaches(Position(catalog.id, 2))
+    assert not catalog.reaches(Position("another", 1))
+
+
+def test_a_document_without_chunks_is_refused(catalog: Catalog) -> None:
+    empty = StoredDocument("f" * 64, "t", "text", None, None, ())
+    with pytest.raises(ValueError, match="no chunks"):
+        catalog.put(empty, ["/docs/a.txt"])
+
+
+def test_an_index_that_is_not_there_is_said_to_be_not_there(tmp_path: Path) -> None:
+    with pytest.raises(IndexNotFound) as caught:
+        Catalog.open(tmp_path / "catalog.sqlite")
+    assert str(caught.value) == f"No index at {tmp_path}. Build one: assistant index FOLDER"
+
+
+def test_an_index_whose_making_was_interrupted_is_not_there(tmp_path: Path) -> None:
+    (tmp_path / "catalog.sqlite").touch()
+
+    with pytest.raises(IndexNotFound):
+        Catalog.open(tmp_path / "catalog.sqlite")
+    Catalog.create(tmp_path / "catalog.sqlite", "e5").close()
+
+
+def test_a_catalog_is_never_made_over_another(catalog: Catalog) -> None:
+    catalog.put(document("a"), ["/docs/a.txt"])
+    with pytest.raises(StoreUnavailable, match="already exists"):
+        Catalog.create(catalog.path, "e5")
+    assert catalog.counts() == (1, 2)
+
+
+def test_another_model_is_refused_with_both_names(catalog: Catalog) -> None:
+    catalog.expect("e5; 200+40 tokens")
+    with pytest.raises(EmbeddingMismatch) as caught:
+        catalog.expect("minilm; 200+40 tokens")
+    for part in ("e5; 200+40", "minilm; 200+40", "INDEX_EMBEDDING_MODEL", "delete the folder"):
+        assert part in str(caught.value)
+
+
+@pytest.mark.parametrize("schema", ["0", "2"])
+def test_another_schema_is_refused(catalog: Catalog, schema: str) -> None:
+    catalog.close()
+    _execute(catalog.path, "UPDATE meta SET value = ? WHERE key = 'schema'", schema)
+
+    with pytest.raises(StoreUnavailable, match=f"has schema {schema}, this version reads schema 1"):
+        Catalog.open(catalog.path)
+
+
+def test_a_file_that_is_no_catalog_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    path = tmp_path / "catalog.sqlite"
+    path.write_bytes(b"garbage " * 2000)
+
+    with pytest.raises(StoreUnavailable) as caught:
+        Catalog.open(path)
+    assert str(path) in str(caught.value)
+    assert "Delete the folder and index again; nothing else is lost" in str(caught.value)
+
+
+def test_a_damaged_catalog_is_refused_with_what_to_do(catalog: Catalog) -> None:
+    for number in range(50):
+        catalog.put(document(str(number), TEXT * 20), [f"/docs/{number}.txt"])
+    catalog.close()
+    content = bytearray(catalog.path.read_bytes())
+    content[4096:] = b"\xa5" * (len(content) - 4096)
+    catalog.path.write_bytes(content)
+
+    with pytest.raises(StoreUnavailable, match="Delete the folder and index again"):
+        Catalog.open(catalog.path).sources()
+
+
+def test_a_folder_that_cannot_be_made_is_refused_with_its_path(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    path = tmp_path / "file" / "catalog.sqlite"
+
+    with pytest.raises(StoreUnavailable, match="cannot be used"):
+        Catalog.create(path, "e5")
+
+
+def _execute(path: Path, statement: str, *values: str) -> None:
+    with sqlite3.connect(path) as connection:
+        connection.execute(statement, values)
+    connection.close()

@@ -1,0 +1,73 @@
+from assistant import Claim
+from assistant.cite import Citer
+from tests.fakes import HashingEmbeddings, passage
+
+TEXT = "Le train part à huit heures. Il pleut [3] sur la ville. Le pain coûte un euro."
+FIRST, SECOND = passage(TEXT[:52]), passage(TEXT[29:], start=29)
+
+
+def cite(*claims, passages=(FIRST, SECOND), stored=TEXT):
+    citer = Citer(HashingEmbeddings(), {"source": stored}.__getitem__)
+    pieces = list(citer.cite(claims, list(passages)))
+    return "".join(text for text, _ in pieces), [citation for _, new in pieces for citation in new]
+
+
+def test_a_verbatim_statement_is_its_own_quote_at_its_place_in_the_document():
+    text, [citation] = cite(Claim("Le pain coûte un euro.", (2,)))
+
+    assert text == "Le pain coûte un euro. [1]"
+    assert TEXT[citation.start : citation.end] == citation.quote == "Le pain coûte un euro."
+
+
+def test_a_paraphrase_gets_the_nearest_sentence_of_its_passage():
+    _, [citation] = cite(Claim("The price: le pain, un euro", (2,)))
+
+    assert citation.quote == "Le pain coûte un euro."
+
+
+def test_a_marker_without_a_passage_is_dropped():
+    text, citations = cite(Claim("Le pain coûte un euro.", (7, 2, 0)))
+
+    assert text == "Le pain coûte un euro. [1]"
+    assert len(citations) == 1
+
+
+def test_a_quote_that_is_not_in_the_stored_text_is_never_shown():
+    text, citations = cite(Claim("Le pain coûte un euro.", (2,)), stored=TEXT.replace("pain", "vin "))
+
+    assert (text, citations) == ("", [])
+
+
+def test_nothing_is_said_before_something_is_verified():
+    pieces = list(
+        Citer(HashingEmbeddings(), {"source": TEXT}.__getitem__).cite(
+            [Claim("Je crois.", ()), Claim("Le pain coûte un euro.", (2,))], [FIRST, SECOND]
+        )
+    )
+
+    assert [text for text, _ in pieces] == ["Je crois. Le pain coûte un euro. [1]"]
+
+
+def test_claims_without_any_citation_say_nothing():
+    assert cite(Claim("Je crois.", ()), Claim("J'en suis sûr.", (9,))) == ("", [])
+
+
+def test_the_same_quote_from_two_passages_has_one_number():
+    text, citations = cite(Claim("Il pleut [3] sur la ville.", (2,)), Claim("Il pleut [3] sur la ville.", (2,)))
+
+    assert text.count("[1]") == 2
+    assert len(citations) == 1
+
+
+def test_footnote_marks_of_the_document_are_not_taken_for_citations():
+    text, [citation] = cite(Claim("Il pleut [3] sur la ville.", (2,)))
+
+    assert text == "Il pleut sur la ville. [1]"
+    assert citation.quote == "Il pleut [3] sur la ville."
+
+
+def test_the_pieces_of_several_claims_are_separated_by_one_space():
+    text, citations = cite(Claim("Le train part à huit heures.", (1,)), Claim("Le pain coûte un euro.", (2,)))
+
+    assert text == "Le train part à huit heures. [1] Le pain coûte un euro. [2]"
+    assert [citation.number for citation in citations] == [1, 2]

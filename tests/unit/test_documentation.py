@@ -1,0 +1,66 @@
+import re
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+import assistant
+import index
+from assistant.cli import app
+from assistant.settings import AssistantSettings
+from index.settings import IndexSettings
+
+README = Path("README.md").read_text("utf-8")
+COMMANDS = get_command(app).commands
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_readme_names_every_command_with_every_option(name):
+    [line] = [line for line in README.splitlines() if line.startswith(f"| `assistant {name}")]
+
+    for parameter in COMMANDS[name].params:
+        if parameter.param_type_name == "option" and parameter.name != "help":
+            assert parameter.opts[0] in line
+
+
+@pytest.mark.parametrize("group", [IndexSettings, AssistantSettings])
+def test_readme_names_every_setting_with_its_default(group):
+    for name, field in group.model_fields.items():
+        setting = f"{group.model_config['env_prefix']}{name}".upper()
+        [line] = [line for line in README.splitlines() if line.startswith(f"| `{setting}`")]
+        assert f"`{field.default}`" in line or field.default is None
+
+
+def test_readme_names_every_route():
+    from assistant.web.app import create_app
+
+    class Nobody:
+        ready = False
+
+        class index:  # noqa: N801 - stands for an attribute
+            sources = staticmethod(list)
+
+    routes = create_app(Nobody()).openapi()["paths"]
+
+    assert routes
+    for path, methods in routes.items():
+        plain = re.sub(r":path", "", path)
+        for method in methods:
+            assert f"`{method.upper()} {plain}`" in README
+
+
+@pytest.mark.parametrize("package", [assistant, index])
+def test_every_public_name_can_be_imported_and_is_sorted(package):
+    assert package.__all__ == sorted(package.__all__, key=_as_ruff_sorts)
+    for name in package.__all__:
+        assert getattr(package, name) is not None
+
+
+def _as_ruff_sorts(name):
+    return (not name.isupper(), not name[0].isupper(), name)
+
+
+def test_the_links_of_the_documents_lead_somewhere():
+    for document in [*Path().glob("*.md"), *Path("docs").glob("*.md")]:
+        for target in re.findall(r"\]\((?!http)([^)#]+)\)", document.read_text("utf-8")):
+            assert (document.parent / target).exists(), f"{document}: {target}"

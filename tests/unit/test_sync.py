@@ -1,0 +1,618 @@
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from langchain_core.documents import Document
+from langchain_text_splitters import CharacterTextSplitter, RecursiveCharacterTextSplitter, TextSplitter
+
+from index.catalog import Catalog
+from index.errors import IndexingError, StoreUnavailable, UnreadableFile
+from index.load import LOADERS
+from index.split import SentenceSplitter
+from index.sync import Plan, plan, sync
+from index.types import Progress, SyncReport
+from tests.fakes import HashingEmbeddings, word_spans
+
+splitter = SentenceSplitter(word_spans, chunk_tokens=20, overlap_tokens=5)
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> Iterator[Catalog]:
+    catalog = Catalog.create(tmp_path / "index" / "catalog.sqlite", "hashing")
+    yield catalog
+    catalog.close()
+
+
+@pytest.fixture
+def docs(tmp_path: Path) -> Path:
+    docs = tmp_path / "docs"
+    (docs / "deep").mkdir(parents=True)
+    write(docs / "chat.txt", "Le chat dort sur le toit. Il rêve de souris.")
+    write(docs / "chien.txt", "Le chien garde la maison.")
+    write(docs / "deep" / "loup.txt", "Le loup court dans la forêt.")
+    return docs
+
+
+@pytest.fixture
+def embeddings() -> HashingEmbeddings:
+    return HashingEmbeddings()
+
+
+def write(file: Path, text: str) -> None:
+    file.write_text(text, encoding="utf-8")
+
+
+def synced(catalog: Catalog, embeddings: HashingEmbeddings, *paths: Path) -> SyncReport:
+    return sync(plan(paths, catalog), catalog, splitter, embeddings, lambda _: None)
+
+
+def content(catalog: Catalog) -> dict[str, str]:
+    """Give the stored text under each path's file name; every path of the sources, first paths only."""
+    return {Path(source.path).name: catalog.text(source.id) for source in catalog.sources()}
+
+
+def ids(catalog: Catalog) -> list[str]:
+    return [id for change in catalog.changes(0) if change.document for id, _ in change.document.chunks_by_id()]
+
+
+def reasons(report: SyncReport) -> dict[str, str]:
+    return {Path(row.path).name: row.reason for row in report.unreadable}
+
+
+def test_a_folder_is_indexed_with_all_that_is_below_it(
+    catalog: Catalog, docs: Path, embeddings: HashingEmbeddings
+) -> None:
+    report = synced(catalog, embeddings, docs)
+
+    assert str(report) == "+3 ~0 -0 =0"
+    assert report.unreadable == ()
+    assert [source.path for source in catalog.sources()] == [
+        str(docs / "chat.txt"),
+        str(docs / "chien.txt"),
+        str(docs / "deep" / "loup.txt"),
+    ]
+    assert content(catalog)["loup.txt"] == "Le loup court dans la forêt."
+
+
+def test_the_vectors_stored_are_those_of_the_chunks(
+    catalog: Catalog, docs: Path, embeddings: HashingEmbeddings
+) -> None:
+    synced(catalog, embeddings, docs)
+
+    chunks = [c for change in catalog.changes(0) if change.document for c in change.document.chunks]
+
+    assert len(chunks) == catalog.counts()[1] >= 3
+    for chunk in chunks:
+        assert chunk.vector.tolist() == pytest.approx(embeddings.embed_query(chunk.text), abs=1e-6)
+
+
+def test_an_unchanged_folder_costs_no_call_to_the_embedder(
+    catalog: Catalog, docs: Path, embeddings: HashingEmbeddings
+) -> None:
+    synced(catalog, embeddings, docs)
+    before, position = embeddings.texts_embedded, catalog.position
+
+    report = synced(catalog, embeddings, docs)
+
+    assert str(report) == "+0 ~0 -0 =3"
+    assert (embeddings.texts_embedded, catalog.position) == (before, position)
+
+
+def test_a_time_stamp_alone_changes_nothing_and_a_change_that_keeps_it_is_seen(
+    catalog: Catalog, docs: Path, embeddings: HashingEmbeddings
+) -> None:
+    synced(catalog, embeddings, docs)
+    file = docs / "chien.txt"
+    before = file.stat()
+    os.utime(docs / "chat.txt", (0, 0))
+    write(file, "Le chien garde la Maison.")
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+    report = synced(catalog, embeddings, docs)
+
+    assert str(report) == "+0 ~1 -0 =2"
+    assert content(catalog)["chien.txt"] == "Le chien garde la Maison."
+
+
+def test_a_changed_file_replaces_its_document(catalog: Catalog, docs: Path, embeddings: HashingEmbeddings) -> None:
+    synced(catalog, embeddings, docs)
+    write(docs / "chien.txt", "Le chien a quitté la maison.")
+
+    report = synced(catalog, embeddings, docs)
+
+    assert str(report) == "+0 ~1 -0 =2"
+    assert content(catalog)["chien.txt"] == "Le chien a quitté la maison."
+    assert catalog.counts()[0] == 3
+
+
+def test_a_file_that_is_gone_is_deleted(catalog: Catalog, docs: Path, embeddings: HashingEmbeddings) -> None:
+    synced(catalog, embeddings, docs)
+    (docs / "deep" / "loup.txt").unlink()
+    (docs / "deep").rmdir()
+
+    report = synced(catalog, embeddings, docs)
+
+    assert str(report) == "+0 ~0 -1 =2"
+    assert set(content(catalog)) == {"chat.txt", "chien.txt"}
+
+
+def test_a_moved_file_is_not_embedded_again(catalog: Catalog, docs: Path, embeddings: HashingEmbeddings) -> None:
+    synced(catalog, embeddings, docs)
+    before = embeddings.texts_embedded
+    (docs / "chat.txt").rename(docs / "deep" / "minet.txt")
+
+    report = synced(catalog, embeddings, docs)
+
+    assert str(report) == "+0 ~0 -0 =3"
+    assert embeddings.texts_embedded == before
+    assert set(content(catalog)) == {"minet.txt", "chien.txt", "loup.txt"}
+    assert str(docs / "chat.txt") not in catalog.hashes()
+
+
+def test_the_same_content_at_two_paths_is_one_document(
+    catalog: Catalog, docs: Path, embeddings: HashingEmbeddings
+) -> None:
+    write(docs / "copie.txt", "Le chien garde la maison.")
+
+    report = synced(catalog, embeddings, docs)
+
+    assert str(report) == "+3 ~0 -0 =0"
+    assert catalog.counts()[0] == 3
+    assert len(catalog.hashes()) == 4
+
+
+def test_a_copy_of_what_is_indexed_is_not_embedded_again(
+    catalog: Catalog, docs: Path, embeddings: HashingEmbeddings
+) -> None:
+    synced(catalog, embeddings, docs)
+    before = embeddings.texts_embedded
+    write(docs / "copie.txt", "Le chien garde la maison.")
+
+    report = synced(catalog, embeddings, docs)
+
+    assert str(report) == "+0 ~0 -0 =3"
+    assert embeddings.texts_embedded == before
+    assert len(catalog.hashes()) == 4
+
+
+def test_a_document_stays_while_one_of_its_copies_stays(
+    catalog: Catalog, docs: Path, embeddings: HashingEmbeddings
+) -> None:
+    write(docs / "copie.txt", "Le chien garde la maison.")
+    synced(catalog, embeddings, docs)
+    (docs / "chien.txt").unlink()
+
+    report = synced(catalog, embeddings, docs)
+
+    assert str(report) == "+0 ~0 -0 =3"
+    assert set(content(catalog)) == {"chat.txt", "copie.txt", "loup.txt"}
+
+
+def test_files_that_swap_their_contents_are_not_embedded_again(
+    catalog: Catalog, docs: Path, embeddings: HashingEmbeddings
+) -> None:
+    synced(catalog, embeddings, docs)
+    before = embeddings.texts_embedded
+    (docs / "chat.txt").rename(docs / "x")
+    (docs / "chien.txt").rename(docs / "chat.txt")
+    (docs / "x").rename(docs / "chien.txt")
+
+    report = synced(catalog, embeddings, docs)
+
+    assert str(report) == "+0 ~0 -0 =3"
+    assert embeddings.texts_embedded == before
+    assert content(catalog)["chat.txt"] == "Le chien garde la maison."
+
+
+def test_a_renamed_file_with_a_new_one_in_its_place_is_one_document_more(
+    catalog: Catalog, docs: Path, embeddings: HashingEmbeddings
+) -> None:
+    synced(catalog, embeddings, docs)
+    (docs / "chat.txt").rename(docs / "minet.txt")
+    write(docs / "chat.txt", "Un autre chat.")
+
+    report = synced(catalog, embeddings, docs)
+
+    assert set(content(catalog)) == {"minet.txt", "chat.txt", "chien.txt", "loup.txt"}
+    assert (report.deleted, report.indexed) == (0, 4)
+
+
+def test_a_file_that_becomes_a_copy_of_another_deletes_what_it_was(
+    catalog: Catalog, docs: Path, embeddings: HashingEmbeddings
+) -> None:
+    synced(catalog, embeddings, docs)
+    write(docs / "chat.txt", "Le chien garde la maison.")
+
+    report = synced(catalog, embeddings, docs)
+
+    assert str(report) == "+0 ~0 -1 =2"
+    assert catalog.counts()[0] == 2
+
+
+def test_what_was_indexed_from_elsewhere_is_left_alone(
+    catalog: Catalog, docs: Path, embeddings: HashingEmbeddings, tmp_path: Path
+) -> None:
+    synced(catalog, embeddings, docs)
+    (tmp_path / "docs2").mkdir()
+    write(tmp_path / "docs2" / "renard.txt", "Le renard ruse.")
+    (docs / "chat.txt").unlink()
+
+    report = synced(catalog, embeddings, tmp_path / "docs2")
+
+    assert str(report) == "+1 ~0 -0 =0"
+    assert set(content(catalog)) == {"chat.txt", "chien.txt", "loup.txt", "renard.txt"}
+
+
+def test_a_single_file_can_be_indexed(catalog: Catalog, docs: Path, embeddings: HashingEmbeddings) -> None:
+    assert str(synced(catalog, embeddings, docs / "chat.txt")) == "+1 ~0 -0 =0"
+    assert str(synced(catalog, embeddings, docs / "chat.txt", docs)) == "+2 ~0 -0 =1"
+
+
+def test_paths_are_stored_absolute_however_they_are_given(
+    catalog: Catalog, docs: Path, embeddings: HashingEmbeddings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(docs / "deep")
+
+    synced(catalog, embeddings, Path("..") / "deep", Path("../chat.txt"))
+
+    assert sorted(catalog.hashes()) == [str(docs / "chat.txt"), str(docs / "deep" / "loup.txt")]
+
+
+def test_a_path_that_does_not_exist_is_an_error_that_names_it(
+    catalog: Catalog, docs: Path, embeddings: HashingEmbeddings
+) -> None:
+    with pytest.raises(IndexingError, match=r"Cannot index .*nowhere: No such file"):
+        synced(catalog, embeddings, docs, docs / "nowhere")
+    assert catalog.counts() == (0, 0)
+
+
+def test_hidden_files_and_folders_are_skipped_and_reported(
+    catalog: Catalog, docs: Path, embeddings: HashingEmbeddings
+) -> None:
+    (docs / ".git").mkdir()
+    write(docs / ".git" / "config.txt", "secret")
+    write(docs / ".notes.txt", "secret")
+
+    report = synced(catalog, embeddings, docs)
+
+    assert reasons(report) == {".git": "hidden", ".notes.txt": "hidden"}
+    assert catalog.counts()[0] == 3
+
+
+def test_a_hidden_folder_that_is_named_is_indexed(catalog: Catalog, docs: Path, embeddings: HashingEmbeddings) -> None:
+    (docs / ".notes").mkdir()
+    write(docs / ".notes" / "a.txt", "Une note.")
+
+    assert str(synced(catalog, embeddings, docs / ".notes")) == "+1 ~0 -0 =0"
+
+
+def test_links_out_of_the_folder_are_skipped_and_reported(
+    catalog: Catalog, docs: Path, embeddings: HashingEmbeddings, tmp_path: Path
+) -> None:
+    (tmp_path / "outside").mkdir()
+    write(tmp_path / "outside" / "secret.txt", "Un secret.")
+    (docs / "file.txt").symlink_to(tmp_path / "outside" / "secret.txt")
+    (docs / "folder").symlink_to(tmp_path / "outside")
+    (docs / "nothing.txt").symlink_to(tmp_path / "nothing")
+
+    report = synced(catalog, embeddings, docs)
+
+    assert reasons(report) == {
+        "file.txt": f"a link out of {docs}",
+        "folder": f"a link out of {docs}",
+        "nothing.txt": "a link to nothing",
+    }
+    assert "secret" not in str(content(catalog))
+
+
+def test_links_within_the_folder_are_indexed_once_and_may_form_a_circle(
+    catalog: Catalog, docs: Path, embeddings: HashingEmbeddings
+) -> None:
+    (docs / "deep" / "up").symlink_to(docs)
+    (docs / "same.txt").symlink_to(docs / "chat.txt")
+
+    report = synced(catalog, embeddings, docs)
+
+    assert str(report) == "+3 ~0 -0 =0"
+    assert len(catalog.hashes()) == 3
+
+
+def test_a_link_to_something_hidden_shows_nothing_of_it(
+    catalog: Catalog, docs: Path, embeddings: HashingEmbeddings
+) -> None:
+    (docs / ".private").mkdir()
+    write(docs / ".private" / "key.txt", "Un secret.")
+    (docs / "key.txt").symlink_to(docs / ".private" / "key.txt")
+
+    report = synced(catalog, embeddings, docs)
+
+    assert reasons(report)["key.txt"] == "a link to something hidden"
+    assert catalog.counts()[0] == 3
+
+
+def test_a_kind_without_a_loader_is_a_row_of_the_report(
+    catalog: Catalog, docs: Path, embeddings: HashingEmbeddings
+) -> None:
+    write(docs / "film.mp4", "x")
+    write(docs / "README", "x")
+
+    report = synced(catalog, embeddings, docs)
+
+    assert reasons(report) == {
+        "film.mp4": "no loader for .mp4",
+        "README": "no loader for files without a suffix",
+    }
+    assert report.added == 3
+
+
+def test_a_pipe_is_not_waited_for(catalog: Catalog, docs: Path, embeddings: HashingEmbeddings) -> None:
+    os.mkfifo(docs / "pipe.txt")
+    assert reasons(synced(catalog, embeddings, docs)) == {"pipe.txt": "not a regular file"}
+
+
+def test_a_name_that_is_no_text_is_a_row_that_can_be_printed(
+    catalog: Catalog, docs: Path, embeddings: HashingEmbeddings
+) -> None:
+    os.close(os.open(os.fsencode(docs) + b"/caf\xe9.txt", os.O_CREAT))
+
+    [row] = synced(catalog, embeddings, docs).unreadable
+
+    assert row.path.encode().endswith("caf�.txt".encode())
+    assert row.reason == "its name is not Unicode; rename it"
+
+
+def test_a_file_without_text_is_a_row_of_the_report(
+    catalog: Catalog, docs: Path, embeddings: HashingEmbeddings
+) -> None:
+    write(docs / "vide.txt", " \n\t ")
+
+    report = synced(catalog, embeddings, docs)
+
+    assert reasons(report) == {"vide.txt": "no text in it"}
+    assert str(report) == "+3 ~0 -0 =0"
+
+
+def test_a_file_that_can_no_longer_be_read_keeps_what_is_indexed_of_it(
+    catalog: Catalog, docs: Path, embeddings: HashingEmbeddings
+) -> None:
+    synced(catalog, embeddings, docs)
+    (docs / "chat.txt").write_bytes(b"\x00\x01\x02" * 500)
+
+    report = synced(catalog, embeddings, docs)
+
+    assert list(reasons(report)) == ["chat.txt"]
+    assert str(report) == "+0 ~0 -0 =2"
+    assert "Le chat dort" in content(catalog)["chat.txt"]
+
+
+def test_documents_are_reported_in_the_order_of_their_paths_one_by_one(
+    catalog: Catalog, docs: Path, embeddings: HashingEmbeddings
+) -> None:
+    write(docs / "vide.txt", " ")
+    seen: list[tuple[Progress, int]] = []
+
+    planned = plan([docs], catalog)
+    sync(planned, catalog, splitter, embeddings, lambda p: seen.append((p, catalog.counts()[0])))
+
+    assert [(p.documents, p.documents_in_all, Path(p.path).name, stored) for p, stored in seen] == [
+        (1, 4, "chat.txt", 1),
+        (2, 4, "chien.txt", 2),
+        (3, 4, "loup.txt", 3),
+        (4, 4, "vide.txt", 3),
+    ]
+    assert seen[-1][0].chunks == catalog.counts()[1]
+
+
+def test_a_plan_says_what_the_sync_then_does_and_changes_nothing(
+    catalog: Catalog, docs: Path, embeddings: HashingEmbeddings
+) -> None:
+    synced(catalog, embeddings, docs)
+    write(docs / "neuf.txt", "Du neuf.")
+    write(docs / "chien.txt", "Un autre chien.")
+    (docs / "chat.txt").unlink()
+    (docs / "deep" / "loup.txt").rename(docs / "loup.txt")
+    before = catalog.sources()
+
+    planned = plan([docs], catalog)
+
+    assert catalog.sources() == before
+    assert str(planned.report) == "+1 ~1 -1 =1"
+    assert sync(planned, catalog, splitter, embeddings, lambda _: None) == planned.report
+
+
+def test_a_file_that_changes_after_the_plan_is_reported_and_not_stored_under_a_wrong_hash(
+    catalog: Catalog, docs: Path, embeddings: HashingEmbeddings
+) -> None:
+    planned = plan([docs], catalog)
+    write(docs / "chat.txt", "Tout autre chose.")
+
+    report = sync(planned, catalog, splitter, embeddings, lambda _: None)
+
+    assert reasons(report) == {"chat.txt": "it changed while it was read; index again"}
+    assert str(report) == "+2 ~0 -0 =0"
+    assert str(synced(catalog, embeddings, docs)) == "+1 ~0 -0 =2"
+
+
+def test_a_file_that_vanishes_after_the_plan_is_a_row_of_the_report(
+    catalog: Catalog, docs: Path, embeddings: HashingEmbeddings
+) -> None:
+    planned = plan([docs], catalog)
+    (docs / "chat.txt").unlink()
+
+    report = sync(planned, catalog, splitter, embeddings, lambda _: None)
+
+    assert list(reasons(report)) == ["chat.txt"]
+    assert report.added == 2
+
+
+def test_a_sync_that_breaks_off_is_finished_by_the_next_with_the_same_ids(
+    catalog: Catalog, docs: Path, embeddings: HashingEmbeddings, tmp_path: Path
+) -> None:
+    whole = Catalog.create(tmp_path / "whole.sqlite", "hashing")
+    synced(whole, embeddings, docs)
+
+    class Broken(Exception):
+        pass
+
+    def break_off(progress: Progress) -> None:
+        if progress.documents == 2:
+            raise Broken
+
+    with pytest.raises(Broken):
+        sync(plan([docs], catalog), catalog, splitter, embeddings, break_off)
+    assert catalog.counts()[0] == 2
+    synced(catalog, embeddings, docs)
+
+    assert ids(catalog) == ids(whole)
+    whole.close()
+
+
+def test_many_small_documents_are_embedded_together(catalog: Catalog, tmp_path: Path) -> None:
+    class Counting(HashingEmbeddings):
+        calls = 0
+
+        def embed_documents(self, texts: list[str]) -> list[list[float]]:
+            self.calls += 1
+            return super().embed_documents(texts)
+
+    (tmp_path / "many").mkdir()
+    for number in range(300):
+        write(tmp_path / "many" / f"{number}.txt", f"Texte numéro {number}.")
+    embeddings = Counting()
+
+    synced(catalog, embeddings, tmp_path / "many")
+
+    assert (embeddings.texts_embedded, embeddings.calls) == (300, 2)
+
+
+class Pages:
+    """Reads a kind of file with pages, parted by form feeds."""
+
+    def __call__(self, file: Path) -> list[Document]:
+        text = file.read_bytes().decode("utf-8", "surrogatepass")
+        if text.startswith("bad"):
+            raise UnreadableFile("it is bad")
+        return [
+            Document(page_content=page, metadata={"title": "Livre", "page": number, "date": "2024-01-01"})
+            for number, page in enumerate(text.split("\f"), start=1)
+        ]
+
+
+@pytest.fixture
+def pages() -> Iterator[None]:
+    LOADERS[".pages"] = Pages()
+    yield
+    del LOADERS[".pages"]
+
+
+@pytest.mark.usefixtures("pages")
+def test_pages_are_joined_and_every_chunk_knows_its_page(
+    catalog: Catalog, tmp_path: Path, embeddings: HashingEmbeddings
+) -> None:
+    texts = ["Première page. " * 10, "Deuxième page 😀. " * 10, "Troisième."]
+    file = tmp_path / "livre.pages"
+    write(file, "\f".join(texts))
+
+    synced(catalog, embeddings, file)
+
+    [source] = catalog.sources()
+    text = catalog.text(source.id)
+    passages = catalog.passages([(id, 0.0) for id in ids(catalog)])
+    assert text == "\n\n".join(texts)
+    assert (source.title, source.date) == ("Livre", "2024-01-01")
+    assert {passage.page for passage in passages} == {1, 2, 3}
+    for passage in passages:
+        assert text[passage.start : passage.end] == passage.text
+        assert passage.text in texts[(passage.page or 0) - 1]
+
+
+@pytest.mark.usefixtures("pages")
+def test_characters_that_no_database_takes_are_replaced_one_by_one(
+    catalog: Catalog, tmp_path: Path, embeddings: HashingEmbeddings
+) -> None:
+    file = tmp_path / "étrange.pages"
+    file.write_bytes("Un nul \0 et un demi \ud83d signe. Une fin.".encode("utf-8", "surrogatepass"))
+
+    synced(catalog, embeddings, file)
+
+    [source] = catalog.sources()
+    assert catalog.text(source.id) == "Un nul   et un demi ? signe. Une fin."
+    [passage] = catalog.passages([(id, 0.0) for id in ids(catalog)])
+    assert passage.text.endswith("Une fin.")
+
+
+@pytest.mark.usefixtures("pages")
+def test_a_copy_that_can_be_read_speaks_for_one_that_cannot(
+    catalog: Catalog, tmp_path: Path, embeddings: HashingEmbeddings
+) -> None:
+    docs = tmp_path / "docs"
+    docs.mkdir()
+    write(docs / "a.pages", "bad luck for pages")
+    write(docs / "b.txt", "bad luck for pages")
+
+    report = synced(catalog, embeddings, docs)
+
+    assert str(report) == "+1 ~0 -0 =0"
+    assert report.unreadable == ()
+
+
+@pytest.mark.usefixtures("pages")
+def test_what_is_indexed_of_a_kind_that_is_no_longer_read_is_kept(
+    catalog: Catalog, tmp_path: Path, embeddings: HashingEmbeddings
+) -> None:
+    write(tmp_path / "livre.pages", "Une page.")
+    synced(catalog, embeddings, tmp_path / "livre.pages")
+    loader = LOADERS.pop(".pages")
+
+    report = synced(catalog, embeddings, tmp_path / "livre.pages")
+    LOADERS[".pages"] = loader
+
+    assert reasons(report) == {"livre.pages": "no loader for .pages"}
+    assert content(catalog) == {"livre.pages": "Une page."}
+
+
+class Rewriting(CharacterTextSplitter):
+    """A splitter that gives other text than it was given."""
+
+    def split_text(self, text: str) -> list[str]:
+        return [text.upper()]
+
+
+@pytest.mark.parametrize(
+    "foreign",
+    [
+        RecursiveCharacterTextSplitter(chunk_size=20, chunk_overlap=0),  # gives no start_index
+        Rewriting(add_start_index=True),
+    ],
+    ids=["no start_index", "rewriting"],
+)
+def test_a_splitter_whose_chunks_are_not_where_they_say_is_refused(
+    catalog: Catalog, docs: Path, embeddings: HashingEmbeddings, foreign: TextSplitter
+) -> None:
+    with pytest.raises(IndexingError, match=r"chat.txt that is not at its start_index .*add_start_index"):
+        sync(plan([docs], catalog), catalog, foreign, embeddings, lambda _: None)
+    assert catalog.counts() == (0, 0)
+
+
+def test_a_plan_whose_documents_are_gone_is_refused_whole(
+    catalog: Catalog, docs: Path, embeddings: HashingEmbeddings
+) -> None:
+    synced(catalog, embeddings, docs)
+    write(docs / "copie.txt", "Le chien garde la maison.")
+    stale: Plan = plan([docs], catalog)
+    (docs / "chien.txt").unlink()
+    (docs / "copie.txt").unlink()
+    synced(catalog, embeddings, docs)
+
+    with pytest.raises(IndexingError, match=r"No document .* is indexed"):
+        sync(stale, catalog, splitter, embeddings, lambda _: None)
+    assert set(content(catalog)) == {"chat.txt", "loup.txt"}
+
+
+def test_a_store_that_fails_stops_the_sync(catalog: Catalog, docs: Path, embeddings: HashingEmbeddings) -> None:
+    planned = plan([docs], catalog)
+    catalog.close()
+    catalog.path.write_bytes(b"rubbish" * 1000)
+    with pytest.raises(StoreUnavailable):
+        sync(planned, catalog, splitter, embeddings, lambda _: None)
