@@ -19,8 +19,10 @@ import numpy as np
 from assistant import AssistantSettings, open_assistant
 from assistant.evaluation.data import Question, Record, by_language, index_records, read_questions, read_records
 from assistant.evaluation.data import record_key as key_of
-from assistant.extract import Reader, Reading
+from assistant.extract import Reader, Reading, Sentence
 from assistant.reader.train import auroc, is_held_back
+from assistant.types import Asked
+from index import Passage
 
 SEEDS = Path("seeds")
 SEED_QUESTIONS = Path("tests/evaluation/seed_questions.jsonl")
@@ -61,9 +63,8 @@ def measure(folder: Path, cache: Path, limit: int, held_back: bool = False) -> I
             reader = Reader(index.embeddings)
             keys = {record.id: key_of(record) for record in group}
             for question in asked:
-                answer = assistant.ask(question.text)
-                reading = reader.read(answer.query, answer.passages)
-                yield outcome(question, answer, reading, keys)
+                task = assistant.search.invoke(Asked(question=question.text, history=[]))
+                yield outcome(question, task["passages"], reader.read(task["query"], task["passages"]), keys)
 
 
 def data_set(folder: Path, limit: int, held_back: bool) -> tuple[list[Record], list[Question]]:
@@ -85,16 +86,19 @@ def data_set(folder: Path, limit: int, held_back: bool) -> tuple[list[Record], l
     return records, sample
 
 
-def outcome(question: Question, answer, reading: Reading, keys: dict[str, str]) -> Outcome:
+def outcome(question: Question, passages: Sequence[Passage], reading: Reading, keys: dict[str, str]) -> Outcome:
     gold = keys.get(question.document or "")
-    quotes = answer.citations
-    right = any(
-        citation.passage.source == gold and citation.start <= start < citation.end
-        for citation in quotes
-        for start in question.starts
-    )
-    words = sum(len(citation.quote.split()) for citation in quotes)
-    return Outcome(question, answer.answered, right, reading.confidence, words)
+    shown = reading.sentences if reading.answers else ()
+    right = any(holds(sentence, passages, start, gold) for sentence in shown for start in question.starts)
+    words = sum(len(sentence.text.split()) for sentence in shown)
+    return Outcome(question, reading.answers, right, reading.confidence, words)
+
+
+def holds(sentence: Sentence, passages: Sequence[Passage], start: int, gold: str | None) -> bool:
+    """Say whether a sentence holds the character at `start` of the gold document."""
+    passage = passages[sentence.passage - 1]
+    begins = passage.start + sentence.place[1]
+    return passage.source == gold and begins <= start < begins + len(sentence.text)
 
 
 def summary(outcomes: Sequence[Outcome]) -> dict[str, float | int]:
