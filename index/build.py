@@ -14,6 +14,7 @@ from index.embed import SentenceTransformerEmbeddings
 from index.errors import IndexingError, IndexNotFound
 from index.lock import lock
 from index.models import fingerprint
+from index.sandbox import Limits, Sandbox
 from index.settings import IndexSettings
 from index.split import SentenceSplitter
 from index.sync import Plan, sync
@@ -85,6 +86,11 @@ class Index:
         self.ready = False
         self._folder = settings.path
         self._chunk_tokens = settings.chunk_tokens
+        self._limits = Limits(
+            seconds=settings.file_seconds,
+            wall_seconds=2 * settings.file_seconds,
+            memory_bytes=settings.file_memory_megabytes * 1024**2,
+        )
         self._splitter = splitter
         self._resources = resources
         self._opening = threading.Lock()
@@ -109,7 +115,8 @@ class Index:
                 f"The embedding model reads {self.embeddings.max_tokens} tokens, chunks have {self._chunk_tokens}. "
                 f"Set INDEX_CHUNK_TOKENS={self.embeddings.max_tokens} or less"
             )
-        report = sync(plan, self.catalog, self._splitter, self.embeddings, on_progress)
+        with Sandbox(self._limits) as sandbox:
+            report = sync(plan, self.catalog, self._splitter, self.embeddings, on_progress, load=sandbox.load)
         for follower in self._followers:
             follow(self.catalog, follower)
         return report

@@ -27,6 +27,15 @@ class IndexSettings(BaseSettings):
         default=40, ge=0, description="How much of a chunk the next one may repeat, in tokens, whole sentences"
     )
 
+    file_seconds: int = Field(
+        default=60,
+        ge=1,
+        description="Processor time that reading one file may take, in seconds; twice that by the clock",
+    )
+    file_memory_megabytes: int = Field(
+        default=2048, ge=512, description="Memory that reading one file may take, in megabytes"
+    )
+
     @model_validator(mode="after")
     def _overlap_is_less_than_a_chunk(self) -> Self:
         if self.overlap_tokens >= self.chunk_tokens:

@@ -4,8 +4,10 @@ Files are compared by the SHA-256 of their bytes, always read: a time stamp can 
 several paths is one document, so that a file that was moved or copied is not embedded again.
 """
 
+import errno
 import hashlib
 import os
+import stat
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
@@ -23,6 +25,10 @@ from index.types import Progress, SyncReport, Unreadable
 
 BATCH_CHUNKS = 256
 """How many chunks, of one document or of several, are embedded at once."""
+HASHED_BYTES = 1024**2
+"""How much of a file is held in memory to sum it up."""
+Load = Callable[[Path], Iterable[Document]]
+"""As index.load.load does, or in a process of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +98,14 @@ def plan(paths: Sequence[Path], catalog: Catalog) -> Plan:
     return Plan(point, put, remove, report)
 
 
-def sync(
+def sync(  # noqa: PLR0913 - the seams
     plan: Plan,
     catalog: Catalog,
     splitter: TextSplitter,
     embeddings: Embeddings,
     on_progress: Callable[[Progress], None],
+    *,
+    load: Load = load,
 ) -> SyncReport:
     """Carry out a plan. Each document is written whole; one that cannot be read is a row of the report.
 
@@ -106,6 +114,7 @@ def sync(
     Args:
         splitter: gives each chunk's `start_index`, in characters of the text it was given.
         on_progress: called after each document of `plan.put`, in this order.
+        load: reads a file; what it raises but UnreadableFile and OSError ends the sync.
 
     Raises:
         IndexingError: the splitter does not give chunks of the text with their places in it.
@@ -115,7 +124,7 @@ def sync(
         catalog.point({path: document_id(hash) for path, hash in plan.point.items()})
     report = plan.report
     chunks = 0
-    for done, (content, document) in enumerate(_documents(plan.put, splitter, embeddings), start=1):
+    for done, (content, document) in enumerate(_documents(plan.put, load, splitter, embeddings), start=1):
         if isinstance(document, StoredDocument):
             catalog.put(document, content.paths)
             chunks += len(document.chunks)
@@ -205,8 +214,20 @@ def _below(path: str, parents: Set[Path]) -> bool:
 
 
 def _hash(file: Path) -> str:
-    with file.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
+    """Sum up a file as long as it is now: one that grows all the while has no end.
+
+    Raises OSError for a pipe that was put in its place, which would have to be waited for.
+    """
+    sha256 = hashlib.sha256()
+    with os.fdopen(os.open(file, os.O_RDONLY | os.O_NONBLOCK), "rb") as content:
+        status = os.fstat(content.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.EINVAL, "not a regular file")
+        left = status.st_size
+        while block := content.read(min(left, HASHED_BYTES)):
+            sha256.update(block)
+            left -= len(block)
+    return sha256.hexdigest()
 
 
 def _is_text(name: str) -> bool:
@@ -241,13 +262,13 @@ Outcome = StoredDocument | tuple[Unreadable, ...]
 
 
 def _documents(
-    contents: Iterable[Content], splitter: TextSplitter, embeddings: Embeddings
+    contents: Iterable[Content], load: Load, splitter: TextSplitter, embeddings: Embeddings
 ) -> Iterator[tuple[Content, Outcome]]:
     """Load, split and embed, in order; chunks of several small documents are embedded at once."""
     batch: list[tuple[Content, Outcome]] = []
     size = 0
     for content in contents:
-        outcome = _read(content, splitter)
+        outcome = _read(content, load, splitter)
         batch.append((content, outcome))
         size += len(outcome.chunks) if isinstance(outcome, StoredDocument) else 0
         if size >= BATCH_CHUNKS:
@@ -269,12 +290,12 @@ def _embedded(batch: Sequence[tuple[Content, Outcome]], embeddings: Embeddings) 
             yield content, outcome
 
 
-def _read(content: Content, splitter: TextSplitter) -> Outcome:
+def _read(content: Content, load: Load, splitter: TextSplitter) -> Outcome:
     """Read a document, without vectors, from the first of its paths that can be read."""
     unreadable = []
     for path in content.paths:
         try:
-            return _read_file(Path(path), content.content_hash, splitter)
+            return _read_file(Path(path), content.content_hash, load, splitter)
         except UnreadableFile as error:
             unreadable.append(Unreadable(path, str(error)))
         except OSError as error:
@@ -282,7 +303,7 @@ def _read(content: Content, splitter: TextSplitter) -> Outcome:
     return tuple(unreadable)
 
 
-def _read_file(file: Path, content_hash: str, splitter: TextSplitter) -> StoredDocument:
+def _read_file(file: Path, content_hash: str, load: Load, splitter: TextSplitter) -> StoredDocument:
     pages = [_storable(page) for page in load(file)]
     if _hash(file) != content_hash:
         raise UnreadableFile("it changed while it was read; index again")

@@ -8,7 +8,7 @@ from langchain_text_splitters import CharacterTextSplitter, RecursiveCharacterTe
 
 from index.catalog import Catalog
 from index.errors import IndexingError, StoreUnavailable, UnreadableFile
-from index.load import LOADERS
+from index.load import LOADERS, load
 from index.split import SentenceSplitter
 from index.sync import Plan, plan, sync
 from index.types import Progress, SyncReport
@@ -432,6 +432,40 @@ def test_a_file_that_changes_after_the_plan_is_reported_and_not_stored_under_a_w
     assert reasons(report) == {"chat.txt": "it changed while it was read; index again"}
     assert str(report) == "+2 ~0 -0 =0"
     assert str(synced(catalog, embeddings, docs)) == "+1 ~0 -0 =2"
+
+
+def test_a_file_that_grows_while_it_is_read_is_reported_and_read_whole_by_the_next_sync(
+    catalog: Catalog, docs: Path, embeddings: HashingEmbeddings
+) -> None:
+    def load_as_it_grows(file: Path) -> list[Document]:
+        documents = load(file)
+        if file.name == "chat.txt":
+            with file.open("a", encoding="utf-8") as growing:
+                growing.write(" Il ronronne.")
+        return documents
+
+    report = sync(plan([docs], catalog), catalog, splitter, embeddings, lambda _: None, load=load_as_it_grows)
+
+    assert reasons(report) == {"chat.txt": "it changed while it was read; index again"}
+    assert str(report) == "+2 ~0 -0 =0"
+    synced(catalog, embeddings, docs)
+    assert content(catalog)["chat.txt"].endswith("Il ronronne.")
+
+
+def test_a_file_that_a_pipe_takes_the_place_of_while_it_is_read_is_not_waited_for(
+    catalog: Catalog, docs: Path, embeddings: HashingEmbeddings
+) -> None:
+    def load_and_replace(file: Path) -> list[Document]:
+        documents = load(file)
+        if file.name == "chat.txt":
+            file.unlink()
+            os.mkfifo(file)
+        return documents
+
+    report = sync(plan([docs], catalog), catalog, splitter, embeddings, lambda _: None, load=load_and_replace)
+
+    assert reasons(report) == {"chat.txt": "not a regular file"}
+    assert report.added == 2
 
 
 def test_a_file_that_vanishes_after_the_plan_is_a_row_of_the_report(
