@@ -302,7 +302,7 @@ def main(descriptor: str, loader: str, limits: str) -> None:
         channel.sendall(_line(asdict(_Reply([]))))
         for request in channel.makefile("rb"):
             channel.sendall(_load(load, Path(json.loads(request)), allowed))
-            if _resident_bytes() > allowed.memory_bytes // 2:
+            if _memory_bytes("VmRSS") > allowed.memory_bytes // 2:
                 return
 
 
@@ -347,6 +347,9 @@ def _load(load: Load, path: Path, limits: Limits) -> bytes:
         os._exit(OUT_OF_MEMORY)
     except Exception as error:  # noqa: BLE001 - of any library
         reason = f"the reader failed on it: {_failure(error)}"
+    if _memory_bytes("VmHWM") > 0.9 * limits.memory_bytes:
+        # Some libraries say then that the file is broken. This one, or what was read before it: a new child will see.
+        os._exit(OUT_OF_MEMORY)
     return _line(asdict(_Reply([], reason)))
 
 
@@ -373,10 +376,10 @@ def _failure(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-def _resident_bytes() -> int:
-    """How much memory this process holds; 0 where the system has no /proc."""
-    with suppress(OSError):
-        return int(Path("/proc/self/statm").read_text("ascii").split()[1]) * resource.getpagesize()
+def _memory_bytes(which: str) -> int:
+    """How much memory this process holds, `VmRSS`, or has held at the most, `VmHWM`; 0 where there is no /proc."""
+    with suppress(OSError), Path("/proc/self/status").open(encoding="utf-8", errors="replace") as status:
+        return next(int(line.split()[1]) * 1024 for line in status if line.startswith(which))
     return 0
 
 

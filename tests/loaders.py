@@ -130,6 +130,17 @@ def allocate_at_once(path: Path) -> Iterable[Document]:
     return [said("x" * 10**12)]
 
 
+def allocate_and_say_broken(path: Path) -> Iterable[Document]:
+    """Take a refusal of memory for an error in the file, as libxml2 does."""
+    held = []
+    try:
+        while True:
+            held.append(b"x" * (MEGABYTE + len(held)))
+    except MemoryError:
+        held.clear()
+        raise ValueError("unknown error") from None
+
+
 def hold(path: Path) -> Iterable[Document]:
     """Leak 120 MB, as a library might."""
     hold.leaked = bytearray(b"x") * (120 * MEGABYTE)

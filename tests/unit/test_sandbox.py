@@ -79,6 +79,10 @@ def test_what_the_loader_calls_unreadable_keeps_its_reason(tmp_path: Path) -> No
         ("answer_garbage", "the reader crashed on it (what it says is no text)"),
         ("allocate", "reading it takes more than 200 MB of memory; INDEX_FILE_MEMORY_MEGABYTES allows more"),
         ("allocate_at_once", "reading it takes more than 200 MB of memory; INDEX_FILE_MEMORY_MEGABYTES allows more"),
+        (
+            "allocate_and_say_broken",
+            "reading it takes more than 200 MB of memory; INDEX_FILE_MEMORY_MEGABYTES allows more",
+        ),
         ("pages_without_end", "more than 1,000 pages; split it into smaller files"),
         ("text_without_end", "more than 5,000,000 characters of text; split it into smaller files"),
         ("answer_without_end", "more than 5,000,000 characters of text; split it into smaller files"),
