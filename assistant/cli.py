@@ -262,14 +262,14 @@ def print_answer(answer: "Answer", paths: dict[str, str]) -> None:
     if not answer.answered and answer.passages:
         nearest = answer.passages[0]
         typer.echo(
-            f"\nNearest passage: {nearest.title}\n    {paths.get(nearest.source, nearest.source)}:{nearest.start}"
+            f"\nNearest passage: {nearest.place}\n    {paths.get(nearest.source, nearest.source)}:{nearest.start}"
         )
 
 
 def print_sources(found: list["Source"]) -> None:
     """Print two lines for each document."""
     for source in found:
-        facts = ", ".join(filter(None, [f"{source.chunks} chunks", source.language, source.date]))
+        facts = ", ".join(filter(None, [f"{source.chunks} chunks", source.language, source.date, source.author]))
         typer.echo(f"{source.id}  {source.title}\n    {source.path}  ({facts})")
 
 

@@ -55,9 +55,9 @@ class Citation:
 
     @property
     def label(self) -> str:
-        """Name the place for a reader: "Rapport annuel, page 3"."""
-        page = self.passage.page
-        return self.passage.title if page is None else f"{self.passage.title}, page {page}"
+        """Name the place for a reader: "Rapport annuel › Chapitre 2, page 3"."""
+        place, page = self.passage.place, self.passage.page
+        return place if page is None else f"{place}, page {page}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +113,7 @@ class Answer:
                     "source": citation.passage.source,
                     "title": citation.passage.title,
                     "page": citation.passage.page,
+                    "section": citation.passage.section,
                     "start": citation.start,
                     "end": citation.end,
                     "quote": citation.quote,

@@ -58,6 +58,7 @@ class Chunk:
     page: int | None
     vector: Vector
     """float32, shape (dimension,)."""
+    section: str | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,6 +72,7 @@ class StoredDocument:
     language: str | None
     date: str | None
     chunks: tuple[Chunk, ...]
+    author: str | None = None
 
     @property
     def id(self) -> str:
@@ -231,6 +233,7 @@ class Catalog:
             "title": document.title,
             "language": document.language,
             "date": document.date,
+            "author": document.author,
             "text": document.text,
         }
         chunks = [
@@ -240,6 +243,7 @@ class Catalog:
                 "start": chunk.start,
                 "end": chunk.start + len(chunk.text),
                 "page": chunk.page,
+                "section": chunk.section,
                 "vector": chunk.vector.astype("<f4").tobytes(),
             }
             for id, chunk in document.chunks_by_id()
@@ -281,7 +285,7 @@ class Catalog:
         """List the documents by path; one that lies at several paths is listed under the first."""
         chunks = select(_chunks.c.document, func.count().label("chunks")).group_by(_chunks.c.document).subquery()
         paths = select(_paths.c.document, func.min(_paths.c.path).label("path")).group_by(_paths.c.document).subquery()
-        columns = [_documents.c[name] for name in ("id", "title", "language", "date", "content_hash")]
+        columns = [_documents.c[name] for name in ("id", "title", "language", "date", "author", "content_hash")]
         statement = (
             select(*columns, paths.c.path, chunks.c.chunks)
             .join(paths, paths.c.document == _documents.c.id)
@@ -309,13 +313,13 @@ class Catalog:
         A chunk that is gone is left out: an index that follows may be a moment behind.
         """
         text = func.substr(_documents.c.text, _chunks.c.start + 1, _chunks.c.end - _chunks.c.start)
-        columns = [_chunks.c[name] for name in ("id", "document", "start", "page")]
+        columns = [_chunks.c[name] for name in ("id", "document", "start", "page", "section")]
         statement = select(*columns, _documents.c.title, _documents.c.language, text.label("text")).join(_documents)
         ids = [id for id, _ in scores]
         with self._reading() as connection:
             rows = {row.id: row for row in _in_parts(connection, statement, _chunks.c.id, ids)}
         return [
-            Passage(id, row.text, row.document, row.title, row.page, row.start, score, row.language)
+            Passage(id, row.text, row.document, row.title, row.page, row.start, score, row.language, row.section)
             for id, score in scores
             if (row := rows.get(id))
         ]
@@ -377,7 +381,7 @@ class Catalog:
             yield connection
 
 
-SCHEMA = "1"
+SCHEMA = "2"
 PAGE_DOCUMENTS = 64
 """How many documents are read at once for a follower."""
 TOMBSTONES = 1_000
@@ -401,6 +405,7 @@ _documents = Table(
     Column("title", String, nullable=False),
     Column("language", String),
     Column("date", String),
+    Column("author", String),
     Column("text", Text, nullable=False),
 )
 _paths = Table(
@@ -417,6 +422,7 @@ _chunks = Table(
     Column("start", Integer, nullable=False),
     Column("end", Integer, nullable=False),
     Column("page", Integer),
+    Column("section", String),
     Column("vector", LargeBinary, nullable=False),
     Index("ix_chunks_document_start", "document", "start"),
 )
@@ -523,11 +529,13 @@ def _stored(row: Row[Any], chunks: Iterable[Row[Any]]) -> StoredDocument:
         text=row.text,
         language=row.language,
         date=row.date,
+        author=row.author,
         chunks=tuple(
             Chunk(
                 start=chunk.start,
                 text=row.text[chunk.start : chunk.end],
                 page=chunk.page,
+                section=chunk.section,
                 vector=np.frombuffer(chunk.vector, "<f4"),
             )
             for chunk in chunks

@@ -1,243 +1,188 @@
 """file → Documents, one table from kind of file to loader.
 
-The text of a Document is what the file says, unchanged: citations are offsets in it.
+The kind is what the content says; only for text, which looks all the same, it is what the name says. The text of a
+Document is what a reader sees in the file: citations are offsets in it.
 """
 
-import codecs
 import re
 import stat
-from collections.abc import Callable, Iterable
-from datetime import date
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
-from charset_normalizer import from_bytes
 from langchain_core.documents import Document
 
 from index.errors import UnreadableFile
-from index.language import detect
+from index.kinds import NOT_READ, kind_of
+from index.language import DETECTED_CHARACTERS, detect
+from index.loaders import ocr
+from index.loaders.book import read_epub
+from index.loaders.data import read_json, read_json_lines
+from index.loaders.mail import read_eml
+from index.loaders.markdown import read_markdown
+from index.loaders.opendocument import read_odt
+from index.loaders.parts import HEADING_CHARACTERS, Loaded, Part, one_line
+from index.loaders.pdf import read_pdf
+from index.loaders.rich_text import read_rtf
+from index.loaders.slides import read_pptx
+from index.loaders.tables import read_csv, read_ods, read_xlsx
+from index.loaders.text import read_text
+from index.loaders.web import read_html
+from index.loaders.word import read_docx
 
-Loader = Callable[[Path], Iterable[Document]]
-"""A file of one kind → its Documents, with `title` and, where known, `page`, `language` and `date`.
+MEGABYTE = 1024 * 1024
+BELOW = " › "
+"""Between the headings of a section."""
 
-Raises UnreadableFile with the reason in plain words.
-"""
 
-FILE_BYTES = 20 * 1024 * 1024
-TITLE_CHARACTERS = 200
-CONTROL_SHARE = 0.1
-"""Of the characters: with more control characters than this, a file is not text."""
+@dataclass(frozen=True, slots=True)
+class Loader:
+    """How files of one kind are read."""
+
+    read: Callable[[bytes], Loaded]
+    """Raises UnreadableFile with the reason in plain words."""
+    version: int
+    """Raised when the text it gives, its parts or what it says of a file change: files are then read again."""
+    megabytes: int
+    """A larger file is not read."""
+    suffixes: tuple[str, ...]
+    """Names that end so are of this kind, where the content does not say otherwise."""
+
+
+LOADERS: dict[str, Loader] = {
+    "text": Loader(read_text, 1, 20, (".txt", ".text")),
+    "markdown": Loader(read_markdown, 1, 20, (".md", ".markdown")),
+    "html": Loader(read_html, 1, 20, (".html", ".htm", ".xhtml")),
+    "pdf": Loader(read_pdf, 1, 200, (".pdf",)),
+    "docx": Loader(read_docx, 1, 200, (".docx", ".docm", ".dotx")),
+    "odt": Loader(read_odt, 1, 200, (".odt", ".ott")),
+    "rtf": Loader(read_rtf, 1, 100, (".rtf",)),
+    "pptx": Loader(read_pptx, 1, 200, (".pptx", ".pptm", ".ppsx")),
+    "xlsx": Loader(read_xlsx, 1, 50, (".xlsx", ".xlsm")),
+    "ods": Loader(read_ods, 1, 50, (".ods",)),
+    "csv": Loader(read_csv, 1, 20, (".csv", ".tsv", ".tab")),
+    "epub": Loader(read_epub, 1, 200, (".epub",)),
+    "eml": Loader(read_eml, 1, 50, (".eml",)),
+    "json": Loader(read_json, 1, 20, (".json",)),
+    "jsonl": Loader(read_json_lines, 1, 20, (".jsonl", ".ndjson")),
+    "picture": Loader(ocr.read_picture, 1, 50, (".png", ".jpg", ".jpeg", ".tif", ".tiff")),
+}
 
 
 def load(path: Path) -> list[Document]:
     """Read a file as the loader of its kind does.
 
-    Gives one Document or more, with text in them. Raises UnreadableFile: its kind is not read, it vanished,
-    is a folder, not permitted, too large, not text or blank.
+    Gives one Document or more, with text in them: one for each page, slide, sheet or section. Their metadata: `title`,
+    and where known `page`, `section`, `language`, `date` and `author`.
+
+    Raises UnreadableFile: its kind is not read, it vanished, is a folder, not permitted, too large, empty, broken,
+    encrypted, or there is no text in it.
     """
-    loader = LOADERS.get(path.suffix.lower())
-    if loader is None:
-        kind = f"{path.suffix} files are" if path.suffix else "a file without an extension is"
-        raise UnreadableFile(f"{kind} not read; these are: {', '.join(sorted(LOADERS))}")
-    documents = [document for document in loader(path) if not _is_blank(document.page_content)]
-    if not documents:
-        raise UnreadableFile("no text in it")
-    return documents
-
-
-def load_text(path: Path) -> Iterable[Document]:
-    """Read plain text; a short first line without a full stop, with text below, is its title."""
-    text = decode(read_bytes(path))
-    yield _document(text, title=_headline(text) or path.stem)
-
-
-def load_markdown(path: Path) -> Iterable[Document]:
-    """Read Markdown; title and date are those of the front matter, else the title is the first heading.
-
-    The front matter is not part of the text: it is never a passage, so never shown as an answer.
-    """
-    text = decode(read_bytes(path))
-    fields, body = _front_matter(text)
-    title = fields.get("title") or _first_heading(body) or path.stem
-    yield _document(body, title=title, day=_iso_day(fields.get("date", "")))
-
-
-LOADERS: dict[str, Loader] = {
-    ".txt": load_text,
-    ".text": load_text,
-    ".md": load_markdown,
-    ".markdown": load_markdown,
-}
-
-
-def read_bytes(path: Path) -> bytes:
-    """Read a file of at most FILE_BYTES; raises UnreadableFile with the plain reason where it cannot."""
+    with _opened(path) as file:
+        _, loader = _loader(file, path)
+        content = _content(file, loader.megabytes)
     try:
-        status = path.stat()
-        if stat.S_ISDIR(status.st_mode):
+        loaded = loader.read(content)
+    except RecursionError:
+        raise UnreadableFile("broken: it is nested too deep") from None
+    parts = [(part, text) for part in loaded.parts if not _is_blank(text := mended(part.text))]
+    if not parts:
+        raise UnreadableFile("no text in it")
+    title = one_line(mended(loaded.title or "") or path.stem)
+    about: dict[str, str | int | None] = {
+        "title": title,
+        "date": loaded.date,
+        "author": mended(loaded.author or ""),
+        "language": _language([text for _, text in parts]),
+    }
+    return [_document(text, about | {"page": part.page, "section": _section(part, title)}) for part, text in parts]
+
+
+def loader_id(path: Path) -> str:
+    """Name the kind of a file and the version of its loader: "pdf/1". Only its beginning is read.
+
+    Raises UnreadableFile as load does where no loader reads this kind.
+    """
+    with _opened(path) as file:
+        kind, loader = _loader(file, path)
+    return f"{kind}/{loader.version}"
+
+
+def mended(text: str) -> str:
+    """Write text without what a reader does not see or tell apart: soft hyphens, ligatures, byte order marks.
+
+    What no database takes, the null character and lone surrogates, is replaced one by one.
+    """
+    return SOFT_LINE_END.sub("", text).translate(MENDED).encode(errors="replace").decode()
+
+
+SOFT_LINE_END = re.compile("\u00ad[ \t]*\r?\n[ \t]*")
+LIGATURES = {"ﬀ": "ff", "ﬁ": "fi", "ﬂ": "fl", "ﬃ": "ffi", "ﬄ": "ffl", "ﬅ": "st", "ﬆ": "st"}
+MENDED = str.maketrans({"\0": " ", "\u00ad": "", "\ufeff": "", **LIGATURES})
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    """Open a regular file; raises UnreadableFile with the plain reason where that is not possible."""
+    try:
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
             raise UnreadableFile("it is a folder, not a file")
-        if not stat.S_ISREG(status.st_mode):
+        if not stat.S_ISREG(mode):
             raise UnreadableFile("it is a device or a pipe, not a file")
-        if status.st_size > FILE_BYTES:
-            raise UnreadableFile(_too_large(status.st_size))
         with path.open("rb") as file:
-            content = file.read(FILE_BYTES + 1)
+            yield file
     except FileNotFoundError:
         raise UnreadableFile("the file is no longer there") from None
     except PermissionError:
         raise UnreadableFile("permission denied; let this user read it") from None
     except OSError as error:
         raise UnreadableFile(f"the system does not read it: {error.strerror or error}") from error
-    if len(content) > FILE_BYTES:
-        raise UnreadableFile(_too_large(len(content)))
+
+
+def _loader(file: BinaryIO, path: Path) -> tuple[str, Loader]:
+    suffix = path.suffix.lower()
+    by_name = (kind for kind, loader in LOADERS.items() if suffix in loader.suffixes)
+    kind = kind_of(file) or next(by_name, None)
+    if kind == "picture" and not ocr.installed():
+        raise UnreadableFile(f"a picture; {ocr.HOW_TO_INSTALL}")
+    if kind in LOADERS:
+        return kind, LOADERS[kind]
+    raise UnreadableFile(NOT_READ.get(kind or "", f"no loader for {suffix or 'files without a suffix'}"))
+
+
+def _content(file: BinaryIO, megabytes: int) -> bytes:
+    file.seek(0)
+    content = file.read(megabytes * MEGABYTE + 1)
+    if len(content) > megabytes * MEGABYTE:
+        size = file.seek(0, 2) / MEGABYTE
+        raise UnreadableFile(f"{size:.1f} MB; the limit is {megabytes} MB, split it into smaller files")
+    if not content:
+        raise UnreadableFile("it is empty")
     return content
 
 
-def decode(content: bytes) -> str:
-    """Turn the bytes of a text file into its text, line ends as they are, a byte order mark left out.
-
-    Tried in this order: the byte order mark, UTF-16 where there are zero bytes, strict UTF-8, Windows-1252
-    where its signs are Western, the most plausible of the older encodings.
-    Raises UnreadableFile when it is not text.
-    """
-    marked = next(((mark, encoding) for mark, encoding in MARKS if content.startswith(mark)), None)
-    text = _decode_strictly(content.removeprefix(marked[0]), marked[1]) if marked else _decode_unmarked(content)
-    if text is None or "\0" in text or _control_share(text) > CONTROL_SHARE:
-        raise UnreadableFile("not a text file, though its name ends like one")
-    return text
-
-
-# UTF-32 before UTF-16: the mark of one begins with the mark of the other.
-MARKS = (
-    (codecs.BOM_UTF8, "utf-8"),
-    (codecs.BOM_UTF32_LE, "utf-32-le"),
-    (codecs.BOM_UTF32_BE, "utf-32-be"),
-    (codecs.BOM_UTF16_LE, "utf-16-le"),
-    (codecs.BOM_UTF16_BE, "utf-16-be"),
-)
-
-
-WESTERN = frozenset("àâäáãåæçéèêëíîïñóôöõœúùûüÿßÀÂÄÁÃÅÆÇÉÈÊËÍÎÏÑÓÔÖÕŒÚÙÛÜŸ¡¿«»‹›‘’‚“”„–—…•·°§€£ªº²³©®™½\xa0")
-"""Signs beyond ASCII that Western European text in Windows-1252 is likely to have."""
-
-
-def _decode_unmarked(content: bytes) -> str | None:
-    if b"\0" in content:
-        return _decode_zeros(content)
-    text = _decode_strictly(content, "utf-8")
-    if text is not None:
-        return text
-    western = _decode_strictly(content, "cp1252")
-    if western is not None and _is_western(western):
-        return western
-    best = from_bytes(content).best()
-    return None if best is None else str(best)
-
-
-def _is_western(text: str) -> bool:
-    """Say whether the signs beyond ASCII are few and those of Western Europe.
-
-    charset-normalizer takes short French for Polish or Baltic: "forêt" came out as "foręt".
-    """
-    beyond = re.findall("[^\x00-\x7f]", text)
-    strange = sum(sign not in WESTERN for sign in beyond)
-    return len(beyond) * 3 <= len(text) and strange * 50 <= len(beyond)
-
-
-def _decode_zeros(content: bytes) -> str | None:
-    """Read UTF-16 of Western text: every other byte is mostly zero. In binary files no side stands out."""
-    even, odd = content[0::2].count(0), content[1::2].count(0)
-    if 4 * max(even, odd) < len(content) or min(even, odd) * 20 > max(even, odd):
-        return None
-    return _decode_strictly(content, "utf-16-be" if even > odd else "utf-16-le")
-
-
-def _decode_strictly(content: bytes, encoding: str) -> str | None:
-    try:
-        return content.decode(encoding)
-    except UnicodeDecodeError:
-        return None
-
-
-def _control_share(text: str) -> float:
-    return len(re.findall(r"[\x00-\x08\x0e-\x1f\x7f]", text)) / max(len(text), 1)
-
-
-def _too_large(size: int) -> str:
-    megabyte = 1024 * 1024
-    return f"{size / megabyte:.1f} MB; the limit is {FILE_BYTES // megabyte} MB, split it into smaller files"
-
-
-def _document(text: str, title: str, day: str | None = None) -> Document:
-    found = {"title": _one_line(title), "language": detect(text), "date": day}
-    return Document(page_content=text, metadata={key: value for key, value in found.items() if value})
-
-
 def _is_blank(text: str) -> bool:
-    return re.search("[^\\s\ufeff\u200b]", text) is None
+    return re.search("[^\\s\u200b]", text) is None
 
 
-def _headline(text: str) -> str | None:
-    first, _, rest = text.lstrip().partition("\n")
-    first = first.strip()
-    if not rest.strip() or len(first) > TITLE_CHARACTERS or first.endswith((".", "。", ",", ";", ":")):
-        return None
-    return first
+def _language(texts: list[str]) -> str | None:
+    """Name the language of a file by its beginning, however small its parts are."""
+    sample = ""
+    for text in texts:
+        sample += text[:DETECTED_CHARACTERS] + "\n"
+        if len(sample) > DETECTED_CHARACTERS:
+            break
+    return detect(sample)
 
 
-def _one_line(title: str) -> str:
-    line = " ".join(title.split())
-    return line if len(line) <= TITLE_CHARACTERS else line[: TITLE_CHARACTERS - 1].rstrip() + "…"
+def _section(part: Part, title: str) -> str | None:
+    """Name the headings above a part; the first is left out where it is the title."""
+    inner = part.path[1:] if part.path[:1] == (one_line(title, HEADING_CHARACTERS),) else part.path
+    return mended(BELOW.join(inner)) or None
 
 
-FRONT_MATTER = re.compile(r"---[ \t]*\r?\n(?P<fields>(?:[^\n]*\n){1,200}?)(?:---|\.\.\.)[ \t]*(?:\r?\n|\Z)")
-FIELD = re.compile(r"(?P<name>\w[\w-]*)[ \t]*:(?:[ \t]+(?P<value>.*))?$")
-
-
-def _front_matter(text: str) -> tuple[dict[str, str], str]:
-    """Part the `key: value` lines between two lines of --- from the text below.
-
-    Text between two rules that does not begin with a field is text.
-    """
-    block = FRONT_MATTER.match(text)
-    if block is None:
-        return {}, text
-    lines = [line.rstrip() for line in block["fields"].splitlines() if line.strip() and not line.startswith("#")]
-    if not lines or not FIELD.match(lines[0]):
-        return {}, text
-    matches = [match for line in lines if (match := FIELD.match(line))]
-    return {match["name"].lower(): _scalar(match["value"] or "") for match in matches}, text[block.end() :]
-
-
-def _scalar(value: str) -> str:
-    """Read a plain or quoted YAML value of one line; what goes on over several lines counts as none."""
-    value = value.strip()
-    quoted = re.match(r"(['\"])(.*)\1\s*(?:#.*)?$", value)
-    if quoted:
-        return quoted[2].replace("''", "'").replace('\\"', '"')
-    plain = re.split(r"\s#", value)[0].strip()
-    return "" if plain[:1] in tuple(">|[{&*!") else plain
-
-
-def _iso_day(value: str) -> str | None:
-    """Give the day of an ISO 8601 date or date with time, None for anything else."""
-    if not re.match(r"\d{4}-\d{2}-\d{2}(?:[T ]|$)", value):
-        return None
-    try:
-        return date.fromisoformat(value[:10]).isoformat()
-    except ValueError:
-        return None
-
-
-FENCED = re.compile(r"^ {0,3}(`{3,}|~{3,}).*?(?:^ {0,3}\1|\Z)", re.MULTILINE | re.DOTALL)
-HEADING = re.compile(
-    r"^ {0,3}#{1,6}[ \t]+(?P<marked>\S.*)$|^ {0,3}(?P<underlined>\w.*)\n {0,3}(?:=+|-{3,})[ \t]*\r?$",
-    re.MULTILINE,
-)
-
-
-def _first_heading(text: str) -> str | None:
-    heading = HEADING.search(FENCED.sub("", text[:100_000]))
-    if heading is None:
-        return None
-    words = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", heading["marked"] or heading["underlined"])
-    return re.sub(r"[*`]+|\b_+|_+\b", "", words).rstrip("# \t\r").strip() or None
+def _document(text: str, metadata: dict[str, str | int | None]) -> Document:
+    return Document(page_content=text, metadata={key: value for key, value in metadata.items() if value})

@@ -64,6 +64,8 @@ def _as_document(passage: Passage) -> Document:
     metadata = ChunkMetadata(source=passage.source, title=passage.title, start=passage.start, score=passage.score)
     if passage.page is not None:
         metadata["page"] = passage.page
+    if passage.section is not None:
+        metadata["section"] = passage.section
     if passage.language is not None:
         metadata["language"] = passage.language
     return Document(id=passage.id, page_content=passage.text, metadata=dict(metadata))

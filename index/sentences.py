@@ -47,6 +47,8 @@ BEFORE_A_NUMBER = (
 
 LINE = re.compile(r"[^\n\r\v\f\x1c-\x1e\x85\u2028\u2029]+")
 LIST_MARK = re.compile(r"\s*\w{1,3}[.)]\s")
+CELL_MARK = " | "
+"""Between the cells of a table: a row is no line that goes on."""
 LAST_STOP = re.compile(r".*(?:[.!?…]\s|[。！？])", re.DOTALL)
 LAST_SPACE = re.compile(r".*\s", re.DOTALL)
 STOP = re.compile(r"[.!?…]+[\"'’»”)\]]*(?=\s|$)|[。！？]+[」』”）]*")
@@ -121,6 +123,7 @@ def _goes_on(text: str, paragraph: Span, start: int, line: str) -> bool:
         and line.lstrip()[0].islower()
         and text[paragraph[0] : paragraph[1]][-80:].rstrip()[-1:] not in tuple(".!?…:;")
         and not LIST_MARK.match(line)
+        and CELL_MARK not in line
     )
 
 

@@ -20,7 +20,7 @@ from langchain_text_splitters import TextSplitter
 
 from index.catalog import Catalog, Chunk, StoredDocument, Vector, document_id
 from index.errors import IndexingError, NothingToIndex, UnreadableFile
-from index.load import LOADERS, load
+from index.load import load, loader_id
 from index.types import Progress, SyncReport, Unreadable
 
 BATCH_CHUNKS = 256
@@ -181,11 +181,12 @@ class _Found:
             self._skip(file, "its name is not Unicode; rename it")
         elif not file.is_file():
             self._skip(file, "not a regular file")
-        elif file.suffix.lower() not in LOADERS:
-            self._keep(file, f"no loader for {file.suffix or 'files without a suffix'}")
         else:
             try:
+                loader_id(file)
                 self.hashes[path] = _hash(file)
+            except UnreadableFile as error:
+                self._keep(file, str(error))
             except OSError as error:
                 self._keep(file, error.strerror or str(error))
 
@@ -304,7 +305,7 @@ def _read(content: Content, load: Load, splitter: TextSplitter) -> Outcome:
 
 
 def _read_file(file: Path, content_hash: str, load: Load, splitter: TextSplitter) -> StoredDocument:
-    pages = [_storable(page) for page in load(file)]
+    pages = list(load(file))
     if _hash(file) != content_hash:
         raise UnreadableFile("it changed while it was read; index again")
     text = PAGE_BREAK.join(page.page_content for page in pages)
@@ -322,14 +323,9 @@ def _read_file(file: Path, content_hash: str, load: Load, splitter: TextSplitter
         text=text,
         language=_first(pages, "language"),
         date=_first(pages, "date"),
+        author=_first(pages, "author"),
         chunks=tuple(chunks),
     )
-
-
-def _storable(page: Document) -> Document:
-    """Replace, one by one, the characters that no database takes: the null character and lone surrogates."""
-    text = page.page_content.replace("\0", " ").encode(errors="replace").decode()
-    return Document(page_content=text, metadata=page.metadata)
 
 
 def _chunks(page: Document, base: int, splitter: TextSplitter) -> list[Chunk]:
@@ -338,6 +334,7 @@ def _chunks(page: Document, base: int, splitter: TextSplitter) -> list[Chunk]:
             start=base + piece.metadata.get("start_index", -1),
             text=piece.page_content,
             page=page.metadata.get("page"),
+            section=page.metadata.get("section"),
             vector=NO_VECTOR,
         )
         for piece in splitter.split_documents([page])

@@ -17,12 +17,15 @@ class ChunkMetadata(TypedDict):
     title: str
     page: NotRequired[int]
     """Page, slide or sheet, counted from 1."""
+    section: NotRequired[str]
+    """The headings that it stands under, or the name of its sheet: "Pourquoi anonymiser › Cadre légal"."""
     start: int
     """Where the chunk begins in the stored text, in characters (Python code points)."""
     language: NotRequired[str]
     """ISO 639-1."""
     date: NotRequired[str]
     """Of publication, ISO 8601."""
+    author: NotRequired[str]
     content_hash: NotRequired[str]
     """SHA-256 of the file's bytes, in hexadecimal."""
     score: NotRequired[float]
@@ -42,6 +45,13 @@ class Passage:
     score: float
     language: str | None = None
     """Of the document, ISO 639-1."""
+    section: str | None = None
+    """The headings that it stands under, or the name of its sheet."""
+
+    @property
+    def place(self) -> str:
+        """Name where the passage stands, but for the page: "Rapport annuel › Chapitre 2"."""
+        return f"{self.title} › {self.section}" if self.section else self.title
 
     @property
     def end(self) -> int:
@@ -61,6 +71,7 @@ class Passage:
             start=metadata["start"],
             score=metadata.get("score", 0.0),
             language=metadata.get("language"),
+            section=metadata.get("section"),
         )
 
 
@@ -75,6 +86,7 @@ class Source:
     language: str | None
     date: str | None
     content_hash: str
+    author: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Give the fields as JSON has them."""

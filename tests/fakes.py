@@ -35,6 +35,15 @@ def word_spans(text: str) -> list[tuple[int, int]]:
     return [match.span() for match in re.finditer(r"\w+|[^\w\s]", text)]
 
 
-def passage(text: str, start: int = 0, source: str = "source", title: str = "Title", language: str = "fr") -> Passage:
+def passage(
+    text: str,
+    start: int = 0,
+    source: str = "source",
+    title: str = "Title",
+    *,
+    language: str = "fr",
+    page: int | None = None,
+    section: str | None = None,
+) -> Passage:
     """Make a passage as a retriever would find it."""
-    return Passage(f"{source}-{start}", text, source, title, None, start, 1.0, language)
+    return Passage(f"{source}-{start}", text, source, title, page, start, 1.0, language, section)

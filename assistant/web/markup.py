@@ -123,11 +123,13 @@ def _disclosure(summary: str, inside: str) -> str:
 
 
 def _place(passage: Passage, texts: Texts) -> str:
-    """Name where a passage stands: its title and, if it has pages, its page."""
-    title = f'<span class="title" dir="auto">{plain(passage.title)}</span>'
-    if passage.page is None:
-        return title
-    return f'{title}<span class="page">{plain(texts.page.format(passage.page))}</span>'
+    """Name where a passage stands: title, section and, if it has pages, its page."""
+    place = f'<span class="title" dir="auto">{plain(passage.title)}</span>'
+    if passage.section is not None:
+        place += f'<span class="section" dir="auto">{plain(passage.section)}</span>'
+    if passage.page is not None:
+        place += f'<span class="page">{plain(texts.page.format(passage.page))}</span>'
+    return place
 
 
 def _copy_button(texts: Texts) -> str:

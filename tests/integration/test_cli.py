@@ -84,7 +84,16 @@ def test_the_object_of_an_answer_has_the_documented_fields(answers):
     answer = json.loads(answers[FRENCH].stdout)
 
     assert set(answer) == {"question", "query", "answered", "answer", "citations", "passages", "seconds"}
-    assert set(answer["citations"][0]) == {"number", "source", "title", "page", "start", "end", "quote"}
+    assert set(answer["citations"][0]) == {
+        "number",
+        "source",
+        "title",
+        "page",
+        "section",
+        "start",
+        "end",
+        "quote",
+    }
     assert set(answer["seconds"]) == {"retrieve", "answer"}
 
 

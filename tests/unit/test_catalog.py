@@ -6,7 +6,7 @@ from threading import Thread
 import numpy as np
 import pytest
 
-from index.catalog import TOMBSTONES, Catalog, Chunk, Position, StoredDocument
+from index.catalog import SCHEMA, TOMBSTONES, Catalog, Chunk, Position, StoredDocument
 from index.errors import EmbeddingMismatch, IndexNotFound, SourceNotFound, StoreUnavailable
 
 TEXT = "Le chat dort. 😀 Il ronfle.\n\nLe chien veille."
@@ -28,9 +28,10 @@ def document(name: str, text: str = TEXT, language: str | None = "fr") -> Stored
         text=text,
         language=language,
         date="2024-05-01",
+        author="Anne Martin",
         chunks=(
             Chunk(0, text[:middle], None, np.array([1, 0, 0.5], np.float32)),
-            Chunk(middle, text[middle:], 2, np.array([0, 1, 0.25], np.float32)),
+            Chunk(middle, text[middle:], 2, np.array([0, 1, 0.25], np.float32), "Chapitre 2 › Détail"),
         ),
     )
 
@@ -49,8 +50,11 @@ def test_a_document_comes_back_as_it_was_put(catalog: Catalog) -> None:
     stored = change.document
     assert stored is not None
     assert (stored.id, stored.title, stored.text) == (put.id, put.title, put.text)
-    assert (stored.language, stored.date, stored.content_hash) == ("fr", "2024-05-01", put.content_hash)
-    assert [(c.start, c.text, c.page) for c in stored.chunks] == [(c.start, c.text, c.page) for c in put.chunks]
+    assert (stored.language, stored.date, stored.author) == ("fr", "2024-05-01", "Anne Martin")
+    assert stored.content_hash == put.content_hash
+    assert [(c.start, c.text, c.page, c.section) for c in stored.chunks] == [
+        (c.start, c.text, c.page, c.section) for c in put.chunks
+    ]
     for before, after in zip(put.chunks, stored.chunks, strict=True):
         assert after.vector.dtype == np.float32
         np.testing.assert_array_equal(after.vector, before.vector)
@@ -86,6 +90,7 @@ def test_sources_are_listed_by_path_and_once_each(catalog: Catalog) -> None:
         (document("b").id, "/docs/b.txt", 2),
     ]
     assert (sources[0].title, sources[0].language, sources[0].date) == ("Titre a", "fr", "2024-05-01")
+    assert sources[0].author == "Anne Martin"
     assert sources[0].content_hash == document("a").content_hash
 
 
@@ -198,9 +203,9 @@ def test_passages_come_in_the_order_given_with_their_scores(catalog: Catalog) ->
 
     passages = catalog.passages([(second, 0.9), (first, 0.8)])
 
-    assert [(p.id, p.text, p.score, p.page) for p in passages] == [
-        (second, other.text, 0.9, 2),
-        (first, chunk.text, 0.8, None),
+    assert [(p.id, p.text, p.score, p.page, p.section) for p in passages] == [
+        (second, other.text, 0.9, 2, "Chapitre 2 › Détail"),
+        (first, chunk.text, 0.8, None, None),
     ]
     assert all(TEXT[p.start : p.end] == p.text for p in passages)
     assert (passages[0].source, passages[0].title) == (put.id, "Titre a")
@@ -314,12 +319,12 @@ def test_another_model_is_refused_with_both_names(catalog: Catalog) -> None:
         assert part in str(caught.value)
 
 
-@pytest.mark.parametrize("schema", ["0", "2"])
+@pytest.mark.parametrize("schema", ["0", "1", "999"])
 def test_another_schema_is_refused(catalog: Catalog, schema: str) -> None:
     catalog.close()
     _execute(catalog.path, "UPDATE meta SET value = ? WHERE key = 'schema'", schema)
 
-    with pytest.raises(StoreUnavailable, match=f"has schema {schema}, this version reads schema 1"):
+    with pytest.raises(StoreUnavailable, match=f"has schema {schema}, this version reads schema {SCHEMA}"):
         Catalog.open(catalog.path)
 
 

@@ -1,3 +1,5 @@
+import pytest
+
 from assistant import Claim
 from assistant.cite import Citer
 from tests.fakes import HashingEmbeddings, passage
@@ -17,6 +19,22 @@ def test_a_verbatim_statement_is_its_own_quote_at_its_place_in_the_document():
 
     assert text == "Le pain coûte un euro. [1]"
     assert TEXT[citation.start : citation.end] == citation.quote == "Le pain coûte un euro."
+
+
+@pytest.mark.parametrize(
+    ("section", "page", "label"),
+    [
+        (None, None, "Rapport annuel"),
+        (None, 3, "Rapport annuel, page 3"),
+        ("Chapitre 2", 3, "Rapport annuel › Chapitre 2, page 3"),
+        ("Chapitre 2 › Bilan", None, "Rapport annuel › Chapitre 2 › Bilan"),
+    ],
+)
+def test_a_citation_names_title_section_and_page(section, page, label):
+    where = passage(TEXT, title="Rapport annuel", section=section, page=page)
+    _, [citation] = cite(Claim("Le pain coûte un euro.", (1,)), passages=[where])
+
+    assert citation.label == label
 
 
 def test_a_paraphrase_gets_the_nearest_sentence_of_its_passage():

@@ -1,7 +1,8 @@
+from index import Passage
 from index.search import HybridRetriever, reciprocal_rank_fusion
 from tests.fakes import HashingEmbeddings, passage
 
-PASSAGES = {name: passage(f"texte {name}", start=at) for at, name in enumerate("abc")}
+PASSAGES = {name: passage(f"texte {name}", start=at, section="Chapitre 1") for at, name in enumerate("abc")}
 
 
 def retriever(dense, lexical, k=8):
@@ -39,3 +40,5 @@ def test_as_a_langchain_retriever_it_gives_documents_that_tell_where_they_stand(
     assert document.metadata["source"] == "source"
     assert document.metadata["start"] == 1
     assert document.metadata["language"] == "fr"
+    assert document.metadata["section"] == "Chapitre 1"
+    assert Passage.from_document(document).section == "Chapitre 1"

@@ -173,3 +173,9 @@ def test_a_cut_inside_a_character_moves_before_it(cluster: str) -> None:
 
 def test_a_cut_between_two_flags_stays() -> None:
     assert whole_characters("🇫🇷🇩🇪", 2) == 2
+
+
+def test_a_row_of_a_table_is_a_sentence_of_its_own_in_lower_case_too() -> None:
+    text = "Plante | Portion\norge, seigle | 200\nblé dur | 150"
+
+    assert [text[start:end] for start, end in sentences(text, "fr")] == text.split("\n")

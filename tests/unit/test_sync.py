@@ -1,14 +1,18 @@
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from langchain_core.documents import Document
 from langchain_text_splitters import CharacterTextSplitter, RecursiveCharacterTextSplitter, TextSplitter
 
 from index.catalog import Catalog
 from index.errors import IndexingError, StoreUnavailable, UnreadableFile
-from index.load import LOADERS, load
+from index.load import LOADERS, Loader, load
+from index.loaders.parts import Loaded, Part
 from index.split import SentenceSplitter
 from index.sync import Plan, plan, sync
 from index.types import Progress, SyncReport
@@ -520,24 +524,20 @@ def test_many_small_documents_are_embedded_together(catalog: Catalog, tmp_path: 
     assert (embeddings.texts_embedded, embeddings.calls) == (300, 2)
 
 
-class Pages:
-    """Reads a kind of file with pages, parted by form feeds."""
-
-    def __call__(self, file: Path) -> list[Document]:
-        text = file.read_bytes().decode("utf-8", "surrogatepass")
-        if text.startswith("bad"):
-            raise UnreadableFile("it is bad")
-        return [
-            Document(page_content=page, metadata={"title": "Livre", "page": number, "date": "2024-01-01"})
-            for number, page in enumerate(text.split("\f"), start=1)
-        ]
+def read_pages(content: bytes) -> Loaded:
+    """Read a kind of file with pages, parted by form feeds; a page is a chapter."""
+    text = content.decode("utf-8", "surrogatepass")
+    if text.startswith("bad"):
+        raise UnreadableFile("it is bad")
+    parts = [Part(page, number, (f"Chapitre {number}",)) for number, page in enumerate(text.split("\f"), start=1)]
+    return Loaded(parts, title="Livre", date="2024-01-01", author="Anne Martin")
 
 
 @pytest.fixture
 def pages() -> Iterator[None]:
-    LOADERS[".pages"] = Pages()
+    LOADERS["pages"] = Loader(read_pages, version=1, megabytes=1, suffixes=(".pages",))
     yield
-    del LOADERS[".pages"]
+    del LOADERS["pages"]
 
 
 @pytest.mark.usefixtures("pages")
@@ -554,11 +554,40 @@ def test_pages_are_joined_and_every_chunk_knows_its_page(
     text = catalog.text(source.id)
     passages = catalog.passages([(id, 0.0) for id in ids(catalog)])
     assert text == "\n\n".join(texts)
-    assert (source.title, source.date) == ("Livre", "2024-01-01")
-    assert {passage.page for passage in passages} == {1, 2, 3}
+    assert (source.title, source.date, source.author) == ("Livre", "2024-01-01", "Anne Martin")
+    assert {(passage.page, passage.section) for passage in passages} == {
+        (1, "Chapitre 1"),
+        (2, "Chapitre 2"),
+        (3, "Chapitre 3"),
+    }
     for passage in passages:
         assert text[passage.start : passage.end] == passage.text
         assert passage.text in texts[(passage.page or 0) - 1]
+
+
+HEADINGS = st.from_regex(r"#{1,3} [A-C]{1,3}\n", fullmatch=True)
+LINES = st.text(alphabet="ab é😀\u00ad\ufb01\0.\n", max_size=120).map(lambda line: line.replace("#", "") + "\n")
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(pieces=st.lists(st.one_of(HEADINGS, LINES), max_size=12))
+def test_every_chunk_stands_in_the_stored_text_below_the_headings_of_its_section(
+    catalog: Catalog, tmp_path: Path, embeddings: HashingEmbeddings, pieces: list[str]
+) -> None:
+    file = tmp_path / "notes.md"
+    write(file, "".join(pieces))
+
+    synced(catalog, embeddings, file)
+
+    for source in catalog.sources():
+        text = catalog.text(source.id)
+        for passage in catalog.passages([(id, 0.0) for id in ids(catalog)]):
+            assert text[passage.start : passage.end] == passage.text
+            above = re.findall(r"^#{1,3} ([A-C]+)$", text[: passage.end], re.MULTILINE)
+            if passage.section is None:
+                assert set(above) <= {source.title}
+            else:
+                assert above[-1] == passage.section.split(" › ")[-1]
 
 
 @pytest.mark.usefixtures("pages")
@@ -597,10 +626,10 @@ def test_what_is_indexed_of_a_kind_that_is_no_longer_read_is_kept(
 ) -> None:
     write(tmp_path / "livre.pages", "Une page.")
     synced(catalog, embeddings, tmp_path / "livre.pages")
-    loader = LOADERS.pop(".pages")
+    loader = LOADERS.pop("pages")
 
     report = synced(catalog, embeddings, tmp_path / "livre.pages")
-    LOADERS[".pages"] = loader
+    LOADERS["pages"] = loader
 
     assert reasons(report) == {"livre.pages": "no loader for .pages"}
     assert content(catalog) == {"livre.pages": "Une page."}
