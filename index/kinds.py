@@ -1,6 +1,11 @@
-"""content → kind of file: by its first bytes, by the members of an archive, by leading markup."""
+"""content → kind of file: by its first bytes, by the members of an archive, by leading markup.
+
+Whoever plans a sync looks at every file so, in its own process: no file may take long or much memory here.
+"""
 
 import re
+import zlib
+from lzma import LZMAError
 from typing import BinaryIO
 from zipfile import BadZipFile, ZipFile
 
@@ -8,6 +13,8 @@ HEAD_BYTES = 4096
 PDF_BYTES = 1024
 """How far from the beginning "%PDF-" may stand."""
 NAME_BYTES = 100
+BLOCK_BYTES = 4 * 1024 * 1024
+"""How much is held of a file at once; of an archive, the names of some 50,000 members."""
 
 SIGNATURES = {
     b"{\\rtf": "rtf",
@@ -19,8 +26,9 @@ SIGNATURES = {
 ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 """Old Office files; and new ones that are encrypted."""
+ENCRYPTED = "EncryptedPackage".encode("utf-16-le")
 MARKUP = re.compile(
-    rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]{0,200}\?>\s*)?(?:<!--.{0,1000}?-->\s*){0,5}<(?:!doctype\s+html|html)\b",
+    rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]{0,200}\?>\s*)?(?:<!--(?>.{0,1000}?-->)\s*){0,5}<(?:!doctype\s+html|html)\b",
     re.I | re.S,
 )
 
@@ -51,8 +59,7 @@ def kind_of(file: BinaryIO) -> str | None:
     if head.startswith(ZIP):
         return _kind_of_archive(file)
     if head.startswith(OLE):
-        names = head + file.read()
-        return "encrypted" if "EncryptedPackage".encode("utf-16-le") in names else "ole"
+        return "encrypted" if _holds(file, ENCRYPTED) else "ole"
     if MARKUP.match(head):
         return "html"
     return next((kind for signature, kind in SIGNATURES.items() if head.startswith(signature)), None)
@@ -60,11 +67,40 @@ def kind_of(file: BinaryIO) -> str | None:
 
 def _kind_of_archive(file: BinaryIO) -> str | None:
     try:
-        archive = ZipFile(file)
+        archive = ZipFile(_ShortReads(file))
         names = archive.namelist()
         said = archive.open("mimetype").read(NAME_BYTES).strip() if "mimetype" in names else b""
-    except (BadZipFile, NotImplementedError, RuntimeError, ValueError, EOFError):
+    except (BadZipFile, NotImplementedError, RuntimeError, ValueError, EOFError, LZMAError, zlib.error):
         return None
     if said in MIME_TYPES:
         return MIME_TYPES[said]
     return next((kind for name in names for member, kind in MEMBERS.items() if name.startswith(member)), "zip")
+
+
+class _ShortReads:
+    """A file as zipfile reads it, which takes the list of its members for broken where that is very long."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.seek = file.seek
+        self.tell = file.tell
+        self.seekable = file.seekable
+
+    def read(self, size: int | None = None, /) -> bytes:
+        """Give so many bytes; all that are left are asked for only near the end."""
+        if size is None:
+            return self._file.read()
+        if size > BLOCK_BYTES:
+            raise BadZipFile("its list of members is too long to look for the kind")
+        return self._file.read(size)
+
+
+def _holds(file: BinaryIO, sign: bytes) -> bool:
+    """Say whether a sign stands in the file."""
+    file.seek(0)
+    end = b""
+    while block := file.read(BLOCK_BYTES):
+        if sign in end + block:
+            return True
+        end = block[-len(sign) :]
+    return False

@@ -4,6 +4,7 @@ The kind is what the content says; only for text, which looks all the same, it i
 Document is what a reader sees in the file: citations are offsets in it.
 """
 
+import os
 import re
 import stat
 from collections.abc import Callable, Iterator
@@ -127,19 +128,23 @@ MENDED = str.maketrans({"\0": " ", "\u00ad": "", "\ufeff": "", **LIGATURES})
 def _opened(path: Path) -> Iterator[BinaryIO]:
     """Open a regular file; raises UnreadableFile with the plain reason where that is not possible."""
     try:
-        mode = path.stat().st_mode
-        if stat.S_ISDIR(mode):
-            raise UnreadableFile("it is a folder, not a file")
-        if not stat.S_ISREG(mode):
-            raise UnreadableFile("it is a device or a pipe, not a file")
-        with path.open("rb") as file:
+        with open(path, "rb", opener=_without_waiting) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise UnreadableFile("it is a device or a pipe, not a file")
             yield file
+    except IsADirectoryError:
+        raise UnreadableFile("it is a folder, not a file") from None
     except FileNotFoundError:
         raise UnreadableFile("the file is no longer there") from None
     except PermissionError:
         raise UnreadableFile("permission denied; let this user read it") from None
     except OSError as error:
         raise UnreadableFile(f"the system does not read it: {error.strerror or error}") from error
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """Open a pipe, should it be one, before somebody writes to it."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _loader(file: BinaryIO, path: Path) -> tuple[str, Loader]:
