@@ -10,9 +10,10 @@ from langchain_core.runnables import Runnable, RunnableLambda
 from assistant.cite import Citer
 from assistant.condense import standalone_query
 from assistant.errors import InvalidQuestion
-from assistant.prompts import cannot_answer
+from assistant.prompts import cannot_answer, no_document_matches
 from assistant.types import Answer, Asked, Citation, Claim, Event, Message, Searched, Seconds, Task, Token
-from index import Index, Passage, detect
+from index import Filter, Index, Passage, detect
+from index.types import EVERYTHING
 
 MAX_QUESTION_CHARACTERS = 2_000
 
@@ -20,6 +21,7 @@ MAX_QUESTION_CHARACTERS = 2_000
 class Assistant:
     """Answers questions from an index.
 
+    retriever: takes a Filter as `where`, as HybridRetriever does.
     search: a LangChain Runnable from what was asked to a Task, the same with `query` and `passages`.
     answerer: a Runnable from a Task to streamed Claims. `search | answerer` is a chain; each can be traced or swapped.
     """
@@ -40,17 +42,20 @@ class Assistant:
         detect("Prêt ?")
         self.index.load()
 
-    def ask(self, question: str, history: Sequence[Message] = ()) -> Answer:
+    def ask(self, question: str, history: Sequence[Message] = (), where: Filter = EVERYTHING) -> Answer:
         """Return the answer: the last event of `stream`."""
-        return next(event for event in self.stream(question, history) if isinstance(event, Answer))
+        return next(event for event in self.stream(question, history, where) if isinstance(event, Answer))
 
-    def stream(self, question: str, history: Sequence[Message] = ()) -> Iterator[Event]:
+    def stream(self, question: str, history: Sequence[Message] = (), where: Filter = EVERYTHING) -> Iterator[Event]:
         """Yield Searched, then the text in Tokens as it is verified, then the Answer.
 
-        Raises InvalidQuestion, before anything else, for a question that is blank or too long; ModelUnavailable and
-        ModelFailed when a language model does not answer.
+        Only documents that meet the filter are searched; where none does, the answer says so.
+
+        Raises InvalidQuestion, before anything else, for a question that is blank or too long; InvalidFilter, before
+        the first event, for a filter that names no document or no language; ModelUnavailable and ModelFailed when a
+        language model does not answer.
         """
-        return self._events(Asked(question=valid_question(question), history=list(history)))
+        return self._events(Asked(question=valid_question(question), history=list(history), where=where))
 
     def _events(self, asked: Asked) -> Iterator[Event]:
         began = time.perf_counter()
@@ -60,12 +65,13 @@ class Assistant:
         yield Searched(task["query"], passages)
         text = ""
         citations: list[Citation] = []
-        for piece, new in self._citer.cite(self.answerer.stream(task), passages):
+        claims = self.answerer.stream(task) if passages else iter(())
+        for piece, new in self._citer.cite(claims, passages):
             text += piece
             citations += new
             yield Token(piece)
         if not citations:
-            text = cannot_answer(detect(task["question"]))
+            text = _refusal(task)
             yield Token(text)
         seconds = Seconds(searched - began, time.perf_counter() - searched)
         yield Answer(task["question"], task["query"], text, tuple(citations), passages, seconds)
@@ -85,5 +91,16 @@ def valid_question(question: str) -> str:
 
 def _search(retriever: BaseRetriever, asked: Asked) -> Task:
     query = standalone_query(asked["question"], asked["history"])
-    passages = [Passage.from_document(document) for document in retriever.invoke(query)]
-    return Task(question=asked["question"], history=asked["history"], query=query, passages=passages)
+    where = asked.get("where", EVERYTHING)
+    # A retriever of somebody else's is not asked for what it may not know.
+    found = retriever.invoke(query) if where == EVERYTHING else retriever.invoke(query, where=where)
+    return Task(**asked, query=query, passages=[Passage.from_document(document) for document in found])
+
+
+def _refusal(task: Task) -> str:
+    language = detect(task["question"])
+    where = task.get("where", EVERYTHING)
+    # A document that meets a filter has passages, and these are found however far from the question they are.
+    if where != EVERYTHING and not task["passages"]:
+        return no_document_matches(str(where), language)
+    return cannot_answer(language)

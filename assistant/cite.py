@@ -7,7 +7,8 @@ import numpy as np
 from langchain_core.embeddings import Embeddings
 
 from assistant.types import Citation, Claim
-from index import Passage
+from index import File, Passage, SourceNotFound
+from index.copies import stands_in, words
 from index.sentences import sentences
 
 OWN_MARK = re.compile(r"\s*\[\d+\]")
@@ -36,7 +37,7 @@ class Citer:
             numbers = []
             new: list[Citation] = []
             for passage in self._cited_passages(claim, passages):
-                citation = self._verified(claim.text, passage, len(cited) + len(new) + 1)
+                citation = self._verified(claim.text, passage, len(cited) + len(new) + 1, passages)
                 if citation is None:
                     continue
                 known = next((c for c in cited + new if _same_quote(c, citation)), None)
@@ -53,15 +54,30 @@ class Citer:
     def _cited_passages(self, claim: Claim, passages: Sequence[Passage]) -> list[Passage]:
         return [passages[n - 1] for n in dict.fromkeys(claim.passages) if 1 <= n <= len(passages)]
 
-    def _verified(self, statement: str, passage: Passage, number: int) -> Citation | None:
+    def _verified(self, statement: str, passage: Passage, number: int, passages: Sequence[Passage]) -> Citation | None:
         span = self._quote_span(statement.strip(), passage)
         if span is None:
             return None
         start, end = passage.start + span[0], passage.start + span[1]
         quote = passage.text[span[0] : span[1]]
-        if not quote or self._read(passage.source)[start:end] != quote:
+        if not quote or self._stored(passage.source)[start:end] != quote:
             return None
-        return Citation(number, passage, quote, start, end)
+        return Citation(number, passage, quote, start, end, self._also_in(quote, passage, passages))
+
+    def _also_in(self, quote: str, cited: Passage, passages: Sequence[Passage]) -> tuple[File, ...]:
+        """Give the other files, of those that the passages name, in which the words of the quote stand."""
+        files = dict.fromkeys(file for passage in (cited, *passages) for file in passage.files())
+        del files[cited.files()[0]]
+        sources = {file.source for file in files}
+        holding = {source for source in sources if stands_in(quote, self._stored(source))}
+        return tuple(file for file in files if file.source in holding)
+
+    def _stored(self, source: str) -> str:
+        """Give the text of a document, empty when it is gone since it was searched."""
+        try:
+            return self._read(source)
+        except SourceNotFound:
+            return ""
 
     def _quote_span(self, statement: str, passage: Passage) -> tuple[int, int] | None:
         """Find the statement itself in the passage, else the sentence nearest in meaning; in characters."""
@@ -81,4 +97,5 @@ def join(left: str, right: str) -> str:
 
 
 def _same_quote(one: Citation, other: Citation) -> bool:
-    return (one.passage.source, one.start, one.end) == (other.passage.source, other.start, other.end)
+    """Say whether two quotes have the same words: those of two papers that print one story are cited once."""
+    return words(one.quote) == words(other.quote)

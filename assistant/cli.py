@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
@@ -62,21 +63,32 @@ def index(
 
 
 @app.command()
-def ask(
+def ask(  # noqa: PLR0913, PLR0917
     question: Annotated[str, typer.Argument(help="In any language.", show_default=False)],
     history: Annotated[
         Path | None, typer.Option(help='The conversation so far, JSON: [{"role": "user", "content": "…"}, …]')
+    ] = None,
+    source: Annotated[
+        list[str] | None, typer.Option(help="Search this document only: its id or file, or a folder. Repeatable.")
+    ] = None,
+    since: Annotated[str | None, typer.Option(help="Search what was published from this day on: 2025-11-01.")] = None,
+    until: Annotated[str | None, typer.Option(help="Search what was published up to this day.")] = None,
+    language: Annotated[
+        list[str] | None, typer.Option(help="Search documents in this language only: fr. Repeatable.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Answer a question, with the passages that support the answer."""
     with reported():
         from assistant.answer import valid_question
+        from index import Filter
 
         valid_question(question)
         messages = read_history(history) if history else []
+        where = Filter((), since, until, tuple(language or ()))
         with opened_assistant() as assistant:
-            answer = assistant.ask(question, messages)
+            where = replace(where, sources=ids(source or [], assistant.index.catalog))
+            answer = assistant.ask(question, messages, where)
             paths = {source.id: source.path for source in assistant.index.sources()}
     if as_json:
         print_json(answer.as_dict())
@@ -144,11 +156,11 @@ def reported() -> Iterator[None]:
     from pydantic import ValidationError
 
     from assistant.errors import AssistantError, InvalidQuestion
-    from index import IndexingError, IndexNotFound, NothingToIndex, SourceNotFound
+    from index import IndexingError, IndexNotFound, InvalidFilter, NothingToIndex, SourceNotFound
 
     try:
         yield
-    except (IndexNotFound, NothingToIndex, SourceNotFound, InvalidQuestion) as error:
+    except (IndexNotFound, NothingToIndex, SourceNotFound, InvalidFilter, InvalidQuestion) as error:
         say(str(error))
         raise typer.Exit(USAGE) from error
     except (IndexingError, AssistantError, OSError) as error:
@@ -230,6 +242,12 @@ def read_history(path: Path) -> list["Message"]:
         ) from error
 
 
+def ids(sources: list[str], catalog: "Catalog") -> tuple[str, ...]:
+    """Give the ids of documents named by id, file or folder; what is none of these stays, to be refused."""
+    found = (id for source in sources for id in catalog.at(str(Path(source).resolve())) or [source])
+    return tuple(dict.fromkeys(found))
+
+
 def print_plan(plan: "Plan", as_json: bool) -> None:
     """Say what a sync would do."""
     if as_json:
@@ -255,10 +273,14 @@ def print_report(report: "SyncReport", documents: int, chunks: int) -> None:
 
 def print_answer(answer: "Answer", paths: dict[str, str]) -> None:
     """Print the answer, then each citation with its place."""
+    from assistant.types import named
+
     typer.echo(answer.text)
     for citation in answer.citations:
         path = paths.get(citation.passage.source, citation.passage.source)
         typer.echo(f"\n[{citation.number}] {citation.label}\n    {path}:{citation.start}-{citation.end}")
+        if citation.also_in:
+            typer.echo(f"    also in: {named(citation.also_in)}")
     if not answer.answered and answer.passages:
         nearest = answer.passages[0]
         typer.echo(

@@ -17,6 +17,7 @@ from assistant.reader.everyday import EVERYDAY
 from assistant.reader.model import load_reader, read_pairs
 from assistant.types import Claim, Task
 from index import Passage, TokenVectors
+from index.copies import words
 from index.sentences import sentences
 
 PASSAGE_WEIGHT = 0.5
@@ -158,11 +159,11 @@ def against_none(logits: np.ndarray) -> tuple[np.ndarray, float]:
 
 
 def _sentences(passages: Sequence[Passage]) -> Iterator[tuple[str, tuple[int, int]]]:
-    """Give text and place of each sentence; one that overlapping passages share is the first one's."""
-    seen: set[tuple[str, int]] = set()
+    """Give text and place of each sentence; one that overlapping passages or two papers share is the first one's."""
+    seen: set[tuple[object, ...]] = set()
     for number, passage in enumerate(passages):
         for start, end in sentences(passage.text, passage.language):
-            key = (passage.source, passage.start + end)
-            if key not in seen:
-                seen.add(key)
+            keys = {(passage.source, passage.start + end), words(passage.text[start:end])}
+            if seen.isdisjoint(keys):
                 yield passage.text[start:end], (number, start)
+            seen |= keys

@@ -1,4 +1,4 @@
-"""Every prompt, and the words for "the documents do not say" in the language of the question."""
+"""Every prompt, and the words for "the documents do not say", in the language of the question."""
 
 CANNOT_ANSWER = {
     "ar": "لا تجيب الوثائق عن هذا السؤال.",
@@ -16,6 +16,24 @@ CANNOT_ANSWER = {
     "ru": "В документах нет ответа на этот вопрос.",
     "uk": "Документи не відповідають на це запитання.",
     "zh": "文档中没有这个问题的答案。",
+}
+
+NO_DOCUMENT_MATCHES = {
+    "ar": "لا توجد في الفهرس وثيقة تطابق: {}",
+    "de": "Kein Dokument des Index entspricht: {}",
+    "en": "No document of the index matches: {}",
+    "es": "Ningún documento del índice corresponde a: {}",
+    "fr": "Aucun document de l'index ne correspond à : {}",
+    "it": "Nessun documento dell'indice corrisponde a: {}",
+    "ja": "索引に該当する文書がありません: {}",
+    "ko": "색인에 해당하는 문서가 없습니다: {}",
+    "nl": "Geen document van de index voldoet aan: {}",
+    "pl": "Żaden dokument indeksu nie odpowiada: {}",
+    "pt": "Nenhum documento do índice corresponde a: {}",
+    "ro": "Niciun document din index nu corespunde la: {}",
+    "ru": "Ни один документ индекса не соответствует: {}",
+    "uk": "Жоден документ індексу не відповідає: {}",
+    "zh": "索引中没有符合条件的文档: {}",
 }
 
 ANSWER_SYSTEM = """\
@@ -38,3 +56,8 @@ PASSAGE = '<passage number="{number}" title="{title}">\n{text}\n</passage>'
 def cannot_answer(language: str | None) -> str:
     """Say in the language (ISO 639-1) that the documents do not answer; in English where we have no words for it."""
     return CANNOT_ANSWER.get(language or "en", CANNOT_ANSWER["en"])
+
+
+def no_document_matches(conditions: str, language: str | None) -> str:
+    """Say in the language (ISO 639-1) that no document meets the conditions; in English where words are missing."""
+    return NO_DOCUMENT_MATCHES.get(language or "en", NO_DOCUMENT_MATCHES["en"]).format(conditions)

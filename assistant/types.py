@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NotRequired
 
 from typing_extensions import TypedDict  # pydantic asks for this one below Python 3.12
 
-from index.types import Passage
+from index.types import File, Filter, Passage
 
 
 class Message(TypedDict):
@@ -21,6 +21,8 @@ class Asked(TypedDict):
 
     question: str
     history: Sequence[Message]
+    where: NotRequired[Filter]
+    """Which documents to search; all of them where it is left out."""
 
 
 class Task(Asked):
@@ -52,12 +54,14 @@ class Citation:
     start: int
     """In characters of the stored text of `passage.source`."""
     end: int
+    also_in: tuple[File, ...] = ()
+    """Other files in which the words of the quote stand."""
 
     @property
     def label(self) -> str:
-        """Name the place for a reader: "Rapport annuel › Chapitre 2, page 3"."""
-        place, page = self.passage.place, self.passage.page
-        return place if page is None else f"{place}, page {page}"
+        """Name the place for a reader: "Rapport annuel › Chapitre 2, 2025-11-05, page 3"."""
+        page = None if self.passage.page is None else f"page {self.passage.page}"
+        return ", ".join(filter(None, [self.passage.place, self.passage.day, page]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,11 +116,14 @@ class Answer:
                     "number": citation.number,
                     "source": citation.passage.source,
                     "title": citation.passage.title,
+                    "date": citation.passage.date,
+                    "language": citation.passage.language,
                     "page": citation.passage.page,
                     "section": citation.passage.section,
                     "start": citation.start,
                     "end": citation.end,
                     "quote": citation.quote,
+                    "also_in": [asdict(file) for file in citation.also_in],
                 }
                 for citation in self.citations
             ],
@@ -126,6 +133,15 @@ class Answer:
 
 
 Event = Searched | Token | Answer
+
+NAMED_FILES = 5
+"""How many of the files that hold the same are named."""
+
+
+def named(files: Sequence[File]) -> str:
+    """Name files for a reader: "B.txt, C.html"; of many, the first and the number of the others."""
+    names = ", ".join(file.name for file in files[:NAMED_FILES])
+    return f"{names} +{len(files) - NAMED_FILES}" if len(files) > NAMED_FILES else names
 
 
 def passages_as_dicts(passages: Sequence[Passage]) -> list[dict[str, Any]]:

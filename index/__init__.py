@@ -13,6 +13,7 @@ if TYPE_CHECKING:
         IndexingError,
         IndexLocked,
         IndexNotFound,
+        InvalidFilter,
         NothingToIndex,
         SourceNotFound,
         StoreUnavailable,
@@ -23,19 +24,22 @@ if TYPE_CHECKING:
     from index.settings import IndexSettings
     from index.split import SentenceSplitter
     from index.sync import Plan, plan
-    from index.types import ChunkMetadata, Passage, Progress, Source, SyncReport, Unreadable
+    from index.types import ChunkMetadata, File, Filter, Passage, Progress, Source, SyncReport, Unreadable
 
 __all__ = [
     "Catalog",
     "ChunkMetadata",
     "EmbeddingMismatch",
     "EmbeddingUnavailable",
+    "File",
+    "Filter",
     "HybridRetriever",
     "Index",
     "IndexLocked",
     "IndexNotFound",
     "IndexSettings",
     "IndexingError",
+    "InvalidFilter",
     "NothingToIndex",
     "Passage",
     "Plan",
@@ -66,6 +70,7 @@ _MODULES = {
         "IndexLocked",
         "IndexNotFound",
         "IndexingError",
+        "InvalidFilter",
         "NothingToIndex",
         "SourceNotFound",
         "StoreUnavailable",
@@ -76,7 +81,7 @@ _MODULES = {
     "settings": ("IndexSettings",),
     "split": ("SentenceSplitter",),
     "sync": ("Plan", "plan"),
-    "types": ("ChunkMetadata", "Passage", "Progress", "Source", "SyncReport", "Unreadable"),
+    "types": ("ChunkMetadata", "File", "Filter", "Passage", "Progress", "Source", "SyncReport", "Unreadable"),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 

@@ -1,7 +1,7 @@
 """The only place where the parts of an index are joined; below it there are plain values, no settings."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from contextlib import ExitStack, closing
 from functools import cached_property
 from pathlib import Path
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from index.catalog import Catalog, Follower, follow
+from index.catalog import Catalog, Follower, document_of, follow
 from index.embed import SentenceTransformerEmbeddings
 from index.errors import IndexingError, IndexNotFound
 from index.lock import lock
@@ -19,7 +19,7 @@ from index.settings import IndexSettings
 from index.split import SentenceSplitter
 from index.sync import Plan, sync
 from index.terms import query_terms
-from index.types import Progress, Source, SyncReport
+from index.types import EVERYTHING, Filter, Progress, Source, SyncReport
 
 if TYPE_CHECKING:
     from index.lexical import LexicalIndex
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from index.vectors import Probe, VectorIndex
 
 CATALOG = "catalog.sqlite"
+LOOKED_THROUGH = 4
+"""How many times the wanted chunks are looked through for those of chosen documents, before all of theirs are."""
 
 
 def open_index(settings: IndexSettings) -> "Index":
@@ -130,6 +132,7 @@ class Index:
             embeddings=self.embeddings,
             dense=self._search_vectors,
             lexical=self._search_terms,
+            chosen=self._chosen,
             read=self.catalog.passages,
             k=k,
         )
@@ -149,13 +152,25 @@ class Index:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _search_vectors(self, vector: Sequence[float], k: int) -> "Ranking":
-        vectors, _ = self._followers
-        return vectors.search(np.asarray(vector, np.float32), k)
+    def _chosen(self, where: Filter) -> frozenset[str] | None:
+        return None if where == EVERYTHING else self.catalog.matching(where)
 
-    def _search_terms(self, query: str, k: int) -> "Ranking":
+    def _search_vectors(self, vector: Sequence[float], k: int, documents: Set[str] | None) -> "Ranking":
+        vectors, _ = self._followers
+        asked = np.asarray(vector, np.float32)
+        if documents is None:
+            return vectors.search(asked, k)
+        # Chroma's own filter takes 14 ms at 20,000 chunks for one document and 54 ms for nine in ten.
+        near = _of(documents, vectors.search(asked, k * LOOKED_THROUGH))
+        return near[:k] if len(near) >= k else self.catalog.nearest(asked, k, documents)
+
+    def _search_terms(self, query: str, k: int, documents: Set[str] | None) -> "Ranking":
         _, lexical = self._followers
-        return lexical.search(query_terms(query, self.catalog.languages()), k)
+        terms = query_terms(query, self.catalog.languages())
+        if documents is None:
+            return lexical.search(terms, k)
+        near = _of(documents, lexical.search(terms, k * LOOKED_THROUGH))
+        return near[:k] if len(near) >= k else lexical.search(terms, k, documents)
 
     @property
     def _followers(self) -> "tuple[VectorIndex, LexicalIndex]":
@@ -185,3 +200,8 @@ class Index:
         from index.vectors import Probe
 
         return Probe.start(self._folder / "vectors")
+
+
+def _of(documents: Set[str], ranking: "Ranking") -> "Ranking":
+    """Keep the chunks of these documents."""
+    return [(chunk, score) for chunk, score in ranking if document_of(chunk) in documents]

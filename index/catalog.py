@@ -6,13 +6,16 @@ the catalog and follow its change log: either can be thrown away and made again 
 The statements are SQLAlchemy Core, none in SQLite's own SQL; `_engine` is what another database replaces.
 """
 
+import heapq
 import sqlite3
 import uuid
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import groupby
-from pathlib import Path
+from itertools import groupby, islice
+from operator import itemgetter
+from pathlib import Path, PurePath
 from typing import Any, Protocol, Self
 
 import numpy as np
@@ -32,6 +35,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    case,
     create_engine,
     delete,
     event,
@@ -43,8 +47,16 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import DBAPIError
 
-from index.errors import EmbeddingMismatch, IndexingError, IndexNotFound, SourceNotFound, StoreUnavailable
-from index.types import Passage, Source
+from index.errors import (
+    EmbeddingMismatch,
+    IndexingError,
+    IndexNotFound,
+    InvalidFilter,
+    SourceNotFound,
+    StoreUnavailable,
+)
+from index.language import CODES
+from index.types import File, Filter, Passage, Source
 
 Vector = NDArray[np.float32]
 
@@ -139,6 +151,11 @@ def follow(catalog: "Catalog", follower: Follower, batch_chunks: int = 2_000) ->
 def document_id(content_hash: str) -> str:
     """Give the id of the document of this content: 64 bits of its hash."""
     return content_hash[:16]
+
+
+def document_of(chunk_id: str) -> str:
+    """Give the id of the document that a chunk is of."""
+    return chunk_id.rpartition("-")[0]
 
 
 class Catalog:
@@ -310,19 +327,68 @@ class Catalog:
     def passages(self, scores: Sequence[tuple[str, float]]) -> list[Passage]:
         """Give the passages of these chunk ids with their scores, in the given order.
 
-        A chunk that is gone is left out: an index that follows may be a moment behind.
+        A chunk that is gone is left out: an index that follows may be a moment behind. The first file of a
+        document is its `file`, the others are in `also_in`.
         """
         text = func.substr(_documents.c.text, _chunks.c.start + 1, _chunks.c.end - _chunks.c.start)
-        columns = [_chunks.c[name] for name in ("id", "document", "start", "page", "section")]
-        statement = select(*columns, _documents.c.title, _documents.c.language, text.label("text")).join(_documents)
+        of_chunk = [_chunks.c[name] for name in ("id", "document", "start", "page", "section")]
+        of_document = [_documents.c[name] for name in ("title", "language", "date")]
+        statement = select(*of_chunk, *of_document, text.label("text")).join(_documents)
         ids = [id for id, _ in scores]
         with self._reading() as connection:
             rows = {row.id: row for row in _in_parts(connection, statement, _chunks.c.id, ids)}
-        return [
-            Passage(id, row.text, row.document, row.title, row.page, row.start, score, row.language, row.section)
-            for id, score in scores
-            if (row := rows.get(id))
-        ]
+            files = _files(connection, {row.document for row in rows.values()})
+        return [_passage(row, score, files[row.document]) for id, score in scores if (row := rows.get(id))]
+
+    def nearest(self, vector: Vector, k: int, documents: Collection[str]) -> list[tuple[str, float]]:
+        """Find the chunks of these documents that are nearest to a vector, by looking at each.
+
+        Args:
+            vector: float32, shape (dimension,), unit length, as the stored ones are.
+            k: how many, at most.
+            documents: ids. 90,000 chunks are looked at in a quarter of a second.
+
+        Returns:
+            Chunk ids and cosine similarities, best first.
+        """
+        best: list[tuple[str, float]] = []
+        statement = select(_chunks.c.id, _chunks.c.vector)
+        with self._reading() as connection:
+            rows_left = _in_parts(connection, statement, _chunks.c.document, documents)
+            while rows := list(islice(rows_left, SCORED_CHUNKS)):
+                vectors = np.frombuffer(b"".join(row.vector for row in rows), "<f4").reshape(len(rows), -1)
+                found = zip((row.id for row in rows), (vectors @ vector).tolist(), strict=True)
+                best = heapq.nlargest(k, [*best, *found], key=itemgetter(1))
+        return best
+
+    def matching(self, where: Filter) -> frozenset[str]:
+        """Give the ids of the documents that meet a filter; a document's day is the one it says, in its own time zone.
+
+        Raises:
+            InvalidFilter: it names a document that is not stored, or a language that is none.
+        """
+        languages = [language.lower() for language in where.languages]
+        statement = select(_documents.c.id)
+        if where.since:
+            statement = statement.where(_day >= where.since)
+        if where.until:
+            statement = statement.where(_day <= where.until)
+        if languages:
+            statement = statement.where(_documents.c.language.in_(languages))
+        with self._reading() as connection:
+            _refuse_unknown(connection, where.sources, languages)
+            if where.sources:
+                rows = _in_parts(connection, statement, _documents.c.id, where.sources)
+                return frozenset(row.id for row in rows)
+            return frozenset(connection.scalars(statement))
+
+    def at(self, path: str) -> list[str]:
+        """Give the ids of the documents at a path, or in the folder of this path and those below; none is no error."""
+        folder = path.rstrip("/") + "/"
+        below = func.substr(_paths.c.path, 1, len(folder)) == folder
+        statement = select(_paths.c.document).where((_paths.c.path == path) | below).distinct()
+        with self._reading() as connection:
+            return list(connection.scalars(statement))
 
     def languages(self) -> set[str]:
         """Give the languages of the documents, as ISO 639-1."""
@@ -386,6 +452,8 @@ PAGE_DOCUMENTS = 64
 """How many documents are read at once for a follower."""
 TOMBSTONES = 1_000
 """How many documents that are gone the change log may hold beyond the number of documents."""
+SCORED_CHUNKS = 2_000
+"""How many vectors are in memory at once when all are looked at."""
 PARAMETERS = 10_000
 """How many values one statement may name; SQLite takes 32,766."""
 
@@ -426,6 +494,9 @@ _chunks = Table(
     Column("vector", LargeBinary, nullable=False),
     Index("ix_chunks_document_start", "document", "start"),
 )
+_day = case((func.length(_documents.c.date) >= len("2025-11-05"), func.substr(_documents.c.date, 1, 10)))
+"""The day of publication; of a date that is no more than a month or a year, none."""
+
 # One row a document, its last change. A number is never given twice: a follower would miss a change.
 _changes = Table(
     "changes",
@@ -511,6 +582,45 @@ def _shorten_log(connection: Connection) -> None:
     last = gone[surplus - 1]
     connection.execute(delete(_changes).where(_changes.c.number <= last, ~there))
     connection.execute(update(_meta).where(_meta.c.key == "forgotten").values(value=str(last)))
+
+
+def _refuse_unknown(connection: Connection, sources: Collection[str], languages: Collection[str]) -> None:
+    stored = {row.id for row in _in_parts(connection, select(_documents.c.id), _documents.c.id, sources)}
+    for source in sources:
+        if source not in stored:
+            raise InvalidFilter(
+                f"No document {source!r} is indexed. List those that are: assistant sources, or GET /api/sources"
+            )
+    written = set(connection.scalars(select(_documents.c.language).where(_documents.c.language.in_(languages))))
+    for language in languages:
+        if language not in CODES | written:
+            raise InvalidFilter(f"{language!r} is no code of a language. Write it as ISO 639-1 does: fr, en, de")
+
+
+def _files(connection: Connection, documents: Collection[str]) -> dict[str, list[str]]:
+    """Give the names of the files of each document, in the order of their paths."""
+    files: dict[str, list[str]] = defaultdict(list)
+    statement = select(_paths.c.document, _paths.c.path).order_by(_paths.c.path)
+    for row in _in_parts(connection, statement, _paths.c.document, documents):
+        files[row.document].append(PurePath(row.path).name)
+    return files
+
+
+def _passage(row: Row[Any], score: float, files: Sequence[str]) -> Passage:
+    return Passage(
+        id=row.id,
+        text=row.text,
+        source=row.document,
+        title=row.title,
+        page=row.page,
+        start=row.start,
+        score=score,
+        language=row.language,
+        section=row.section,
+        date=row.date,
+        file=files[0],
+        also_in=tuple(File(row.document, row.title, file, row.date) for file in files[1:]),
+    )
 
 
 def _last_change(connection: Connection) -> int:

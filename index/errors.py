@@ -7,6 +7,7 @@ IndexingError
 ├── EmbeddingUnavailable   the embedding model is not there, or its files are damaged
 ├── NothingToIndex         a path that does not exist
 ├── SourceNotFound         no document of this id is indexed
+├── InvalidFilter          a filter names a day, a document or a language that is none
 ├── UnreadableFile         one file that cannot be read; a row of the report, never an abort
 └── StoreUnavailable       the disk is full, the folder is read-only, a store does not answer
 
@@ -40,6 +41,10 @@ class NothingToIndex(IndexingError):
 
 class SourceNotFound(IndexingError):
     """No document of this id is indexed."""
+
+
+class InvalidFilter(IndexingError):
+    """A filter names a day, a document or a language that is none."""
 
 
 class UnreadableFile(IndexingError):

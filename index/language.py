@@ -27,6 +27,10 @@ LANGUAGES = (
 )
 
 
+CODES = frozenset(language.iso_code_639_1.name.lower() for language in Language.all())
+"""ISO 639-1 codes of the languages that have a name here; a document may say that it is in another."""
+
+
 def detect(text: str) -> str | None:
     """Name the language of a text: ISO 639-1, or None when no letter of a known script is in it.
 

@@ -5,7 +5,7 @@ import logging
 import shutil
 import struct
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
@@ -79,11 +79,16 @@ class LexicalIndex:
         with _translated(self.folder), self._writing() as writer:
             writer.delete_all_documents()
 
-    def search(self, terms: Sequence[str], k: int) -> list[tuple[str, float]]:
+    def search(self, terms: Sequence[str], k: int, documents: Collection[str] | None = None) -> list[tuple[str, float]]:
         """Find the chunks that hold any of the terms, as `index.terms` makes them.
 
+        Args:
+            terms: in any order.
+            k: how many, at most.
+            documents: ids; only chunks of these are found, and score as they would among all. None: of all.
+
         Returns:
-            At most `k` chunk ids and BM25 scores, best first.
+            Chunk ids and BM25 scores, best first.
 
         Raises:
             StoreUnavailable: the folder cannot be read.
@@ -92,7 +97,10 @@ class LexicalIndex:
             return []
         with _translated(self.folder):
             searcher = self._index.searcher()
-            hits = searcher.search(_any_of("terms", terms), k).hits
+            query = _any_of("terms", terms)
+            if documents is not None:
+                query = _within(query, documents)
+            hits = searcher.search(query, k).hits
             return [(searcher.doc(address)["id"][0], score) for score, address in hits]
 
     @contextmanager
@@ -132,6 +140,12 @@ def _any_of(field: str, values: Sequence[str]) -> tantivy.Query:
     option = "freq" if field == "terms" else "basic"
     queries = [tantivy.Query.term_query(_schema, field, value, index_option=option) for value in values]
     return tantivy.Query.boolean_query([(tantivy.Occur.Should, query) for query in queries])
+
+
+def _within(query: tantivy.Query, documents: Collection[str]) -> tantivy.Query:
+    """Keep to some documents, which adds nothing to a score."""
+    chosen = tantivy.Query.const_score_query(tantivy.Query.term_set_query(_schema, "source", [*documents]), 0.0)
+    return tantivy.Query.boolean_query([(tantivy.Occur.Must, query), (tantivy.Occur.Must, chosen)])
 
 
 def _fault(folder: Path) -> str | None:

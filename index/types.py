@@ -1,9 +1,12 @@
-"""The words that index and assistant share: chunk metadata, passages, sources, the report of a sync."""
+"""The words that index and assistant share: chunk metadata, passages, filters, sources, the report of a sync."""
 
+import datetime
 from dataclasses import asdict, dataclass
 from typing import Any, NotRequired, Self, TypedDict, cast
 
 from langchain_core.documents import Document
+
+from index.errors import InvalidFilter
 
 
 class ChunkMetadata(TypedDict):
@@ -28,8 +31,25 @@ class ChunkMetadata(TypedDict):
     author: NotRequired[str]
     content_hash: NotRequired[str]
     """SHA-256 of the file's bytes, in hexadecimal."""
+    file: NotRequired[str]
+    """Name of the file, without its folders."""
     score: NotRequired[float]
     """Of a retrieved chunk; higher is better."""
+    also_in: NotRequired[list[dict[str, Any]]]
+    """Of a retrieved chunk: the fields of each File."""
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file in which a passage stands, or nearly so."""
+
+    source: str
+    """Id of its document; equal files are one document."""
+    title: str
+    name: str
+    """Without its folders."""
+    date: str | None = None
+    """Of publication, ISO 8601."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +67,12 @@ class Passage:
     """Of the document, ISO 639-1."""
     section: str | None = None
     """The headings that it stands under, or the name of its sheet."""
+    date: str | None = None
+    """Of publication, ISO 8601."""
+    file: str = ""
+    """Name of the file, without its folders."""
+    also_in: tuple[File, ...] = ()
+    """Other files in which it stands, or nearly so."""
 
     @property
     def place(self) -> str:
@@ -57,6 +83,15 @@ class Passage:
     def end(self) -> int:
         """Where the passage ends in the stored text, in characters, exclusive."""
         return self.start + len(self.text)
+
+    @property
+    def day(self) -> str | None:
+        """The day of publication, ISO 8601."""
+        return self.date and self.date[:10]
+
+    def files(self) -> tuple[File, ...]:
+        """Give every file that it is known to stand in, the one it was read from first."""
+        return (File(self.source, self.title, self.file, self.date), *self.also_in)
 
     @classmethod
     def from_document(cls, document: Document) -> Self:
@@ -72,7 +107,48 @@ class Passage:
             score=metadata.get("score", 0.0),
             language=metadata.get("language"),
             section=metadata.get("section"),
+            date=metadata.get("date"),
+            file=metadata.get("file", ""),
+            also_in=tuple(File(**file) for file in metadata.get("also_in", [])),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which documents to search: those that meet every condition; an empty one is met by all.
+
+    Raises InvalidFilter where a day is none, or the last is before the first.
+    """
+
+    sources: tuple[str, ...] = ()
+    """Ids of documents."""
+    since: str | None = None
+    """First day of publication, ISO 8601: 2025-11-01. A document without a date meets no day."""
+    until: str | None = None
+    """Last day of publication, itself included."""
+    languages: tuple[str, ...] = ()
+    """ISO 639-1."""
+
+    def __post_init__(self) -> None:
+        for name, day in (("since", self.since), ("until", self.until)):
+            if day is not None and not _is_day(day):
+                raise InvalidFilter(f"{name} is {day!r}, which is not a day. Write it as 2025-11-01")
+        if self.since and self.until and self.since > self.until:
+            raise InvalidFilter(f"since ({self.since}) is after until ({self.until}). Exchange them")
+
+    def __str__(self) -> str:
+        """Give the conditions as they are asked for: since=2025-11-01, languages=fr en."""
+        conditions = {
+            "sources": " ".join(self.sources),
+            "since": self.since,
+            "until": self.until,
+            "languages": " ".join(self.languages),
+        }
+        return ", ".join(f"{name}={value}" for name, value in conditions.items() if value)
+
+
+EVERYTHING = Filter()
+"""The filter that every document meets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,3 +209,10 @@ class Progress:
     documents_in_all: int
     chunks: int
     path: str
+
+
+def _is_day(text: str) -> bool:
+    try:
+        return datetime.date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False

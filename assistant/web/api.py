@@ -20,8 +20,8 @@ from assistant.answer import MAX_QUESTION_CHARACTERS
 from assistant.errors import AssistantError, InvalidQuestion, ModelFailed, ModelUnavailable, RateLimited
 from assistant.types import Answer, Event, Message, Searched, Token, passages_as_dicts
 from assistant.web.streams import Batches, Busy, Places, answer_events, in_batches
-from index.errors import IndexingError, SourceNotFound
-from index.types import Source
+from index.errors import IndexingError, InvalidFilter, SourceNotFound
+from index.types import Filter, Source
 
 if TYPE_CHECKING:
     from assistant.answer import Assistant
@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 
 HISTORY_MESSAGES = 20
 MESSAGE_CHARACTERS = 8_000
+FILTER_VALUES = 1_000
 RETRY_SECONDS = 10
 SEE_LOG = "The log of the server says more."
 
@@ -40,6 +41,7 @@ STATUS: dict[type[Exception], int] = {
     ModelUnavailable: 503,
     Busy: 503,
     SourceNotFound: 404,
+    InvalidFilter: 422,
     IndexingError: 503,
 }
 
@@ -51,14 +53,25 @@ class HistoryMessage(BaseModel):
     content: Annotated[str, StringConstraints(max_length=MESSAGE_CHARACTERS)]
 
 
+FilterValue = Annotated[str, StringConstraints(max_length=64)]
+
+
 class Question(BaseModel):
-    """What is asked, and how the answer should come."""
+    """What is asked, of which documents, and how the answer should come."""
 
     model_config = ConfigDict(extra="forbid")
 
     question: Annotated[str, StringConstraints(strip_whitespace=True, max_length=MAX_QUESTION_CHARACTERS)]
     history: Annotated[list[HistoryMessage], Field(max_length=HISTORY_MESSAGES)] = []
+    sources: Annotated[list[FilterValue], Field(max_length=FILTER_VALUES)] = []
+    since: FilterValue | None = None
+    until: FilterValue | None = None
+    languages: Annotated[list[FilterValue], Field(max_length=FILTER_VALUES)] = []
     stream: bool = False
+
+    def where(self) -> Filter:
+        """Give the conditions as the assistant takes them; raise InvalidFilter where they make no sense."""
+        return Filter(tuple(self.sources), self.since, self.until, tuple(self.languages))
 
     def messages(self) -> list[Message]:
         """Give the history as the assistant takes it."""
@@ -86,7 +99,7 @@ def _routes(assistant: "Assistant", places: Places) -> APIRouter:
     @routes.post("/ask", response_model=None)
     async def ask(asked: Question) -> Response | dict[str, Any]:
         """Answer, whole or as server-sent events: passages, token …, answer; error if it breaks off."""
-        events = answer_events(assistant, places, asked.question, asked.messages())
+        events = answer_events(assistant, places, asked.question, asked.messages(), asked.where())
         if not asked.stream:
             return await run_in_threadpool(_last, events)
         batches = in_batches(events, threading.Event())
@@ -156,7 +169,7 @@ def _as_public(source: Source) -> dict[str, Any]:
 
 
 def _error_object(error: Exception) -> dict[str, Any]:
-    if isinstance(error, IndexingError) and not isinstance(error, SourceNotFound):
+    if isinstance(error, IndexingError) and not isinstance(error, SourceNotFound | InvalidFilter):
         # Its message names folders of this computer.
         log.error("The index failed: %s", error)
         return _error(type(error).__name__, f"The documents cannot be searched. {SEE_LOG}")

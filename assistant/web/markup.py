@@ -7,7 +7,7 @@ piece goes through `plain`, and every tag on the page is written in this file.
 import re
 from collections.abc import Iterable
 
-from assistant.types import Answer, Citation
+from assistant.types import Answer, Citation, named
 from assistant.web.texts import Texts
 from index.types import Passage
 
@@ -69,7 +69,7 @@ def answer_markup(answer: Answer, turn: int, texts: Texts) -> str:
 
 
 def _with_links(answer: Answer, turn: int, texts: Texts) -> str:
-    labels = {citation.number: citation.label for citation in answer.citations}
+    labels = {citation.number: _label(citation.passage, texts) for citation in answer.citations}
     pieces = _MARKER.split(answer.text)
     written = [plain(pieces[0])]
     for number, after in zip(pieces[1::2], pieces[2::2], strict=True):
@@ -102,11 +102,12 @@ def _citation(citation: Citation, turn: int, texts: Texts) -> str:
     passage = citation.passage
     start, end = citation.start - passage.start, citation.end - passage.start
     before, quote, after = passage.text[:start], passage.text[start:end], passage.text[end:]
+    also_in = f'<p class="also">{plain(texts.also_in.format(named(citation.also_in)))}</p>' if citation.also_in else ""
     return (
         f'<details class="citation" id="{_id(turn, citation.number)}" tabindex="-1"><summary>'
         f'<span class="number">{citation.number}</span>{_place(passage, texts)}</summary>'
         f'<blockquote dir="auto">{plain(before)}<mark>{plain(quote)}</mark>{plain(after)}</blockquote>'
-        "</details>"
+        f"{also_in}</details>"
     )
 
 
@@ -123,13 +124,27 @@ def _disclosure(summary: str, inside: str) -> str:
 
 
 def _place(passage: Passage, texts: Texts) -> str:
-    """Name where a passage stands: title, section and, if it has pages, its page."""
+    """Name where a passage stands: title and, where it has them, section, day and page."""
     place = f'<span class="title" dir="auto">{plain(passage.title)}</span>'
     if passage.section is not None:
         place += f'<span class="section" dir="auto">{plain(passage.section)}</span>'
+    return place + "".join(
+        f'<span class="{name}">{plain(detail)}</span>' for name, detail in _details(passage, texts).items()
+    )
+
+
+def _label(passage: Passage, texts: Texts) -> str:
+    return ", ".join([passage.place, *_details(passage, texts).values()])
+
+
+def _details(passage: Passage, texts: Texts) -> dict[str, str]:
+    """Give what is known of day and page, in the language of the page."""
+    details = {}
+    if passage.day is not None:
+        details["day"] = texts.day(passage.day)
     if passage.page is not None:
-        place += f'<span class="page">{plain(texts.page.format(passage.page))}</span>'
-    return place
+        details["page"] = texts.page.format(passage.page)
+    return details
 
 
 def _copy_button(texts: Texts) -> str:

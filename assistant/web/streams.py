@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from assistant.errors import AssistantError
 from assistant.types import Event, Message
+from index.types import EVERYTHING, Filter
 
 if TYPE_CHECKING:
     from assistant.answer import Assistant
@@ -63,7 +64,9 @@ class Places:
             self._queue.release()
 
 
-def answer_events(assistant: "Assistant", places: Places, question: str, history: Sequence[Message]) -> Events:
+def answer_events(
+    assistant: "Assistant", places: Places, question: str, history: Sequence[Message], where: Filter = EVERYTHING
+) -> Events:
     """Give the events of one answer, holding a place from the first to the last.
 
     Raises:
@@ -71,7 +74,7 @@ def answer_events(assistant: "Assistant", places: Places, question: str, history
         AssistantError, IndexingError: see Assistant.stream.
     """
     with places.one():
-        yield from assistant.stream(question, history)
+        yield from assistant.stream(question, history, where)
 
 
 def in_batches(events: Events, stopped: threading.Event) -> Batches:

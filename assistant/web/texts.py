@@ -1,5 +1,6 @@
 """Every word of ours that the page shows, in the languages it speaks."""
 
+import datetime
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -32,6 +33,8 @@ class Texts:
     nearest: str
     nothing_near: str
     page: str
+    also_in: str
+    months: tuple[str, ...]
     copy: str
     copied: str
     errors: dict[str, str]
@@ -48,6 +51,15 @@ class Texts:
     def others(self, count: int) -> str:
         """Say how many passages were found and not cited."""
         return self.others_one if count == 1 else self.others_many.format(count)
+
+    def day(self, day: str) -> str:
+        """Write a day (ISO 8601) in words; a date that is none, such as a year alone, as it is."""
+        try:
+            date = datetime.date.fromisoformat(day)
+        except ValueError:
+            return day
+        number = "1er" if date.day == 1 and self.language == "fr" else date.day
+        return f"{number} {self.months[date.month - 1]} {date.year}"
 
     def error(self, error: Exception) -> str:
         """Say what went wrong and what to do."""
@@ -83,6 +95,21 @@ FRENCH = Texts(
     nearest="Les passages les plus proches, qui ne répondent pas à la question",
     nothing_near="Aucun passage proche n’a été trouvé.",
     page="page {}",
+    also_in="Aussi dans : {}",
+    months=(
+        "janvier",
+        "février",
+        "mars",
+        "avril",
+        "mai",
+        "juin",
+        "juillet",
+        "août",
+        "septembre",
+        "octobre",
+        "novembre",
+        "décembre",
+    ),
     copy="Copier",
     copied="Copié",
     errors={
@@ -121,6 +148,21 @@ ENGLISH = Texts(
     nearest="The nearest passages, which do not answer the question",
     nothing_near="No passage comes near.",
     page="page {}",
+    also_in="Also in: {}",
+    months=(
+        "January",
+        "February",
+        "March",
+        "April",
+        "May",
+        "June",
+        "July",
+        "August",
+        "September",
+        "October",
+        "November",
+        "December",
+    ),
     copy="Copy",
     copied="Copied",
     errors={

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from assistant.errors import InvalidQuestion
 from assistant.types import Answer, Citation, Event, Message, Searched, Token
 from index.errors import SourceNotFound
-from index.types import Passage, Source
+from index.types import EVERYTHING, File, Filter, Passage, Source
 
 ARMISTICE = "L'armistice fut signé le 11 novembre 1918 à Rethondes.\nIl mit fin aux combats à l'Ouest."
 TOWER = "La tour Eiffel mesure 330 mètres. Elle fut achevée en 1889 pour l'Exposition universelle."
@@ -58,9 +58,13 @@ class ScriptedAssistant:
         self.raises_late = False
         self.completed = 0
         self.asked: list[tuple[str, list[Message]]] = []
+        self.filters: list[Filter] = []
+        self.also_in: tuple[File, ...] = ()
+        """What every citation names besides its own file."""
 
-    def stream(self, question: str, history: Sequence[Message] = ()) -> Iterator[Event]:
+    def stream(self, question: str, history: Sequence[Message] = (), where: Filter = EVERYTHING) -> Iterator[Event]:
         self.asked.append((question, list(history)))
+        self.filters.append(where)
         self.closed.clear()
         try:
             if not question.strip():
@@ -89,7 +93,17 @@ class ScriptedAssistant:
     @property
     def passages(self) -> tuple[Passage, ...]:
         return tuple(
-            Passage(f"{id}-0", text, id, self.index.titles.get(id, id), 3 if id == "tour" else None, 0, 1.0)
+            Passage(
+                f"{id}-0",
+                text,
+                id,
+                self.index.titles.get(id, id),
+                3 if id == "tour" else None,
+                0,
+                1.0,
+                language="fr",
+                date="2024-11-11",
+            )
             for id, text in self.index.texts.items()
         )
 
@@ -98,7 +112,9 @@ class ScriptedAssistant:
             return Answer(question, question, CANNOT_ANSWER, (), self.passages)
         cited = self.passages[:2]
         citations = tuple(
-            Citation(number, passage, _first_sentence(passage.text), 0, len(_first_sentence(passage.text)))
+            Citation(
+                number, passage, _first_sentence(passage.text), 0, len(_first_sentence(passage.text)), self.also_in
+            )
             for number, passage in enumerate(cited, start=1)
         )
         text = " ".join(f"{citation.quote} [{citation.number}]" for citation in citations)

@@ -2,6 +2,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from assistant.errors import ModelFailed
+from index import File
 from tests.browser.conftest import Visit, Visits
 from tests.browser.scripted import CANNOT_ANSWER, ScriptedAssistant
 
@@ -100,6 +101,29 @@ def test_a_marker_opens_its_quote_in_its_passage(visit: Visit) -> None:
     expect(citation.locator("summary")).to_contain_text("page 3")
     expect(citation.locator("summary")).to_be_focused()
     expect(page.locator("details.citation").first.locator("mark")).not_to_be_visible()
+
+
+@pytest.mark.parametrize(
+    ("locale", "day", "also_in"),
+    [
+        ("fr-FR", "11 novembre 2024", "Aussi dans : <b>.txt, c.html"),
+        ("en-GB", "11 November 2024", "Also in: <b>.txt, c.html"),
+    ],
+)
+def test_a_citation_tells_its_day_and_the_other_files_that_say_the_same(
+    visits: Visits, assistant: ScriptedAssistant, locale: str, day: str, also_in: str
+) -> None:
+    assistant.also_in = (File("b", "L'armistice", "<b>.txt"), File("c", "L'armistice", "c.html"))
+    visit = visits(locale=locale)
+    page = visit.open()
+    visit.ask_to_the_end(QUESTION)
+
+    page.locator("a.marker").first.click()
+
+    citation = page.locator("details.citation").first
+    expect(citation.locator("summary")).to_contain_text(day)
+    expect(citation.locator(".also")).to_have_text(also_in)
+    expect(page.locator("a.marker").nth(1)).to_have_attribute("title", f"La tour Eiffel, {day}, page 3")
 
 
 def test_a_marker_works_by_keyboard(visit: Visit) -> None:

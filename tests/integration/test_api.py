@@ -8,7 +8,8 @@ import pytest
 
 from assistant.errors import InvalidQuestion, ModelFailed, ModelUnavailable, RateLimited
 from assistant.web.app import create_app
-from index.errors import IndexNotFound, StoreUnavailable
+from index.errors import IndexNotFound, InvalidFilter, StoreUnavailable
+from index.types import EVERYTHING, Filter
 from tests.browser.scripted import ScriptedAssistant
 from tests.browser.serving import serving
 
@@ -93,6 +94,28 @@ def test_the_history_reaches_the_assistant(client: httpx.Client, assistant: Scri
     assert assistant.asked == [(QUESTION, history)]
 
 
+def test_the_filter_reaches_the_assistant(client: httpx.Client, assistant: ScriptedAssistant) -> None:
+    ask(client, sources=["tour"], since="2024-01-01", until="2024-12-31", languages=["fr", "en"], stream=True)
+    ask(client)
+
+    assert assistant.filters == [Filter(("tour",), "2024-01-01", "2024-12-31", ("fr", "en")), EVERYTHING]
+
+
+def test_a_filter_that_makes_no_sense_is_refused_with_what_to_write(
+    client: httpx.Client, assistant: ScriptedAssistant
+) -> None:
+    response = ask(client, since="hier")
+    assistant.raises = InvalidFilter("No document 'x' is indexed.")
+    unknown = ask(client, sources=["x"], stream=True)
+
+    assert (response.status_code, unknown.status_code) == (422, 422)
+    assert response.json()["error"] == {
+        "type": "InvalidFilter",
+        "message": "since is 'hier', which is not a day. Write it as 2025-11-01",
+    }
+    assert "No document 'x'" in unknown.json()["error"]["message"]
+
+
 @pytest.mark.parametrize(
     ("error", "status"),
     [
@@ -168,6 +191,10 @@ def test_an_answer_ends_when_its_client_goes_away(client: httpx.Client, assistan
         {"question": "a", "history": [{"role": "user", "content": "a" * 8001}]},
         {"question": "a", "history": [{"role": "user", "content": "a"}] * 21},
         {"question": "a", "histroy": []},
+        {"question": "a", "since": 20251101},
+        {"question": "a", "sources": "tour"},
+        {"question": "a", "languages": ["f" * 65]},
+        {"question": "a", "sources": ["x"] * 1_001},
     ],
     ids=lambda body: str(body)[:60],
 )

@@ -88,11 +88,28 @@ def test_the_object_of_an_answer_has_the_documented_fields(answers):
         "number",
         "source",
         "title",
+        "date",
+        "language",
         "page",
         "section",
         "start",
         "end",
         "quote",
+        "also_in",
+    }
+    assert set(answer["passages"][0]) == {
+        "id",
+        "source",
+        "title",
+        "page",
+        "start",
+        "text",
+        "score",
+        "language",
+        "section",
+        "date",
+        "file",
+        "also_in",
     }
     assert set(answer["seconds"]) == {"retrieve", "answer"}
 

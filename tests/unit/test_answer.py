@@ -1,4 +1,5 @@
 import pytest
+from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import RunnableGenerator, RunnableLambda
 
@@ -6,19 +7,22 @@ from assistant import Answer, Assistant, Claim, InvalidQuestion, Message, Search
 from assistant.answer import MAX_QUESTION_CHARACTERS
 from assistant.cite import Citer
 from assistant.prompts import CANNOT_ANSWER
+from index import Filter
 from index.search import HybridRetriever
 from tests.fakes import HashingEmbeddings, passage
 
 TEXT = "Le train part à huit heures. Le pain coûte un euro."
 PASSAGE = passage(TEXT)
+CITER = Citer(HashingEmbeddings(), {"source": TEXT}.__getitem__)
 
 
 def assistant(answer, text=TEXT) -> Assistant:
     embeddings = HashingEmbeddings()
     retriever: BaseRetriever = HybridRetriever(
         embeddings=embeddings,
-        dense=lambda vector, depth: [(PASSAGE.id, 1.0)],
-        lexical=lambda query, depth: [],
+        dense=lambda vector, depth, documents: [(PASSAGE.id, 1.0)],
+        lexical=lambda query, depth, documents: [],
+        chosen=lambda where: None,
         read=lambda ranking: [PASSAGE],
     )
     return Assistant(None, retriever, answer, Citer(embeddings, {"source": text}.__getitem__))
@@ -80,6 +84,51 @@ def test_a_quote_that_the_stored_text_no_longer_has_makes_the_answer_declined():
 def test_a_question_that_cannot_be_asked_is_refused_before_anything_is_searched(question):
     with pytest.raises(InvalidQuestion):
         assistant(RunnableLambda(lambda _: pytest.fail("asked"))).stream(question)
+
+
+def filtering(answer) -> Assistant:
+    """An assistant whose index holds one French document."""
+    retriever = HybridRetriever(
+        embeddings=HashingEmbeddings(),
+        dense=lambda vector, depth, documents: [(PASSAGE.id, 1.0)],
+        lexical=lambda query, depth, documents: [],
+        chosen=lambda where: {"source"} if where.languages in ((), ("fr",)) else set(),
+        read=lambda ranking: [PASSAGE],
+    )
+    return Assistant(None, retriever, answer, CITER)
+
+
+def test_a_filter_that_the_documents_meet_changes_nothing_else():
+    answer = filtering(saying(BREAD)).ask("Combien coûte le pain ?", where=Filter(languages=("fr",)))
+
+    assert answer.answered
+
+
+@pytest.mark.parametrize(
+    ("question", "said"),
+    [
+        ("Combien coûte le pain de Miami ?", "Aucun document de l'index ne correspond à : languages=de"),
+        ("How much is the bread in Miami?", "No document of the index matches: languages=de"),
+    ],
+)
+def test_where_no_document_meets_the_filter_nothing_is_asked_and_it_says_so(question, said):
+    unasked = RunnableLambda(lambda _: pytest.fail("asked"))
+
+    events = list(filtering(unasked).stream(question, where=Filter(languages=("de",))))
+
+    assert events[-1].text == said
+    assert (events[-1].answered, events[-1].passages) == (False, ())
+    assert events[1:-1] == [Token(said)]
+
+
+def test_a_retriever_that_knows_no_filter_is_asked_without_one():
+    class Plain(BaseRetriever):
+        def _get_relevant_documents(self, query, *, run_manager):
+            return [Document(PASSAGE.text, metadata={"source": "source", "title": "Title", "start": 0})]
+
+    answer = Assistant(None, Plain(), saying(BREAD), CITER).ask("Combien coûte le pain ?")
+
+    assert answer.answered
 
 
 def test_a_follow_up_is_searched_with_the_question_before():

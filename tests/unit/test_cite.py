@@ -1,7 +1,10 @@
+from dataclasses import replace
+
 import pytest
 
 from assistant import Claim
 from assistant.cite import Citer
+from index import File, SourceNotFound
 from tests.fakes import HashingEmbeddings, passage
 
 TEXT = "Le train part à huit heures. Il pleut [3] sur la ville. Le pain coûte un euro."
@@ -89,3 +92,49 @@ def test_the_pieces_of_several_claims_are_separated_by_one_space():
 
     assert text == "Le train part à huit heures. [1] Le pain coûte un euro. [2]"
     assert [citation.number for citation in citations] == [1, 2]
+
+
+STORED = {
+    "a": "Le pain coûte un euro, « dit-on ». Il pleut.",
+    "b": "Titre\n\nLe pain coûte\nun euro, “dit-on”.",
+    "c": "Le pain coûte deux euros, « dit-on ». Il pleut.",
+}
+QUOTE = "Le pain coûte un euro, « dit-on »."
+
+
+def read(source):
+    if source not in STORED:
+        raise SourceNotFound(source)
+    return STORED[source]
+
+
+def paper(source, *also_in):
+    files = tuple(File(other, "Titre", f"{other}.txt") for other in also_in)
+    return replace(passage(STORED.get(source, QUOTE), source=source), file=f"{source}.txt", also_in=files)
+
+
+def cited(claims, passages):
+    return [citation for _, new in Citer(HashingEmbeddings(), read).cite(claims, passages) for citation in new]
+
+
+def test_other_files_are_named_where_the_words_of_the_quote_stand_in_them():
+    [citation] = cited([Claim(QUOTE, (1,))], [paper("a", "b", "c", "gone"), paper("c")])
+
+    assert citation.quote == QUOTE
+    assert [file.name for file in citation.also_in] == ["b.txt"]
+
+
+def test_passages_that_were_not_folded_are_named_all_the_same():
+    [citation] = cited([Claim("Il pleut.", (1,))], [paper("a"), paper("b"), paper("c")])
+
+    assert [file.name for file in citation.also_in] == ["c.txt"]
+
+
+def test_a_statement_from_two_papers_is_cited_once():
+    citations = cited([Claim(QUOTE, (1,)), Claim("Le pain coûte\nun euro, “dit-on”.", (2,))], [paper("a"), paper("b")])
+
+    assert [(citation.passage.source, len(citation.also_in)) for citation in citations] == [("a", 1)]
+
+
+def test_a_document_that_is_gone_meanwhile_is_not_cited():
+    assert cited([Claim(QUOTE, (1,))], [paper("gone")]) == []

@@ -46,6 +46,15 @@ def test_a_sentence_that_two_passages_share_is_read_once_as_the_first_ones():
     assert [sentence.passage for sentence in found] == [1]
 
 
+def test_a_sentence_that_two_papers_print_is_read_once_as_the_better_ones():
+    passages = [
+        passage("Le pain, dit-on : « un euro ».", source="a"),
+        passage("Le pain, dit-on : “un euro”.", source="b"),
+    ]
+
+    assert [sentence.passage for sentence in fitting("Le pain", passages)] == [1]
+
+
 def test_every_sentence_stands_in_its_passage_at_its_place():
     for sentence in fitting("Berlin"):
         number, start = sentence.place

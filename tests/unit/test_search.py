@@ -1,5 +1,5 @@
-from index import Passage
-from index.search import HybridRetriever, reciprocal_rank_fusion
+from index import File, Filter, Passage
+from index.search import DEPTHS, HybridRetriever, reciprocal_rank_fusion
 from tests.fakes import HashingEmbeddings, passage
 
 PASSAGES = {name: passage(f"texte {name}", start=at, section="Chapitre 1") for at, name in enumerate("abc")}
@@ -8,8 +8,9 @@ PASSAGES = {name: passage(f"texte {name}", start=at, section="Chapitre 1") for a
 def retriever(dense, lexical, k=8):
     return HybridRetriever(
         embeddings=HashingEmbeddings(),
-        dense=lambda vector, depth: dense[:depth],
-        lexical=lambda query, depth: lexical[:depth],
+        dense=lambda vector, depth, documents: dense[:depth],
+        lexical=lambda query, depth, documents: lexical[:depth],
+        chosen=lambda where: None,
         read=lambda ranking: [PASSAGES[name] for name, _ in ranking],
         k=k,
     )
@@ -42,3 +43,70 @@ def test_as_a_langchain_retriever_it_gives_documents_that_tell_where_they_stand(
     assert document.metadata["language"] == "fr"
     assert document.metadata["section"] == "Chapitre 1"
     assert Passage.from_document(document).section == "Chapitre 1"
+
+
+def story(name, said):
+    return passage(" ".join(f"{word}{said}" for word in ["un", "deux", "trois", "quatre", "cinq", "six"]), source=name)
+
+
+def searching(stories, k):
+    """A retriever of stories, best first, that both arms rank alike; and how deep it was asked to look."""
+    asked = []
+
+    def arm(_, depth, documents):
+        asked.append(depth)
+        return [(name, 1.0) for name in stories if documents is None or name in documents][:depth]
+
+    found = HybridRetriever(
+        embeddings=HashingEmbeddings(),
+        dense=arm,
+        lexical=arm,
+        chosen=lambda where: set(where.sources) or None,
+        read=lambda ranking: [stories[name] for name, _ in ranking],
+        k=k,
+    )
+    return found, asked
+
+
+def test_copies_take_no_place_and_all_their_files_are_named():
+    stories = {f"{said}-{copy}": story(f"{said}-{copy}", said) for said in range(4) for copy in range(3)}
+
+    found = searching(stories, 3)[0].search("question")
+
+    assert [p.source for p in found] == ["0-0", "1-0", "2-0"]
+    assert [[file.source for file in p.also_in] for p in found] == [[f"{n}-1", f"{n}-2"] for n in range(3)]
+
+
+def test_behind_many_copies_it_looks_deeper_for_as_many_that_differ():
+    copies = {f"copy-{number:03}": story(f"copy-{number:03}", "a") for number in range(150)}
+    others = {name: story(name, name) for name in "bcd"}
+
+    retriever, asked = searching(copies | others, 3)
+
+    assert [p.source for p in retriever.search("question")] == ["copy-000", "b", "c"]
+    assert asked == [depth for depth in DEPTHS[:2] for _ in range(2)]
+
+
+def test_where_there_are_no_more_it_gives_what_there_is_and_does_not_look_again():
+    retriever, asked = searching({name: story(name, "a") for name in "ab"}, 3)
+
+    assert len(retriever.search("question")) == 1
+    assert asked == [DEPTHS[0]] * 2
+
+
+def test_the_filter_reaches_both_arms():
+    stories = {name: story(name, name) for name in "abc"}
+
+    found = searching(stories, 3)[0].search("question", Filter(sources=("b", "c")))
+
+    assert [p.source for p in found] == ["b", "c"]
+
+
+def test_a_passage_is_the_same_after_the_way_through_langchain():
+    copy = File("b", "Titre", "b.txt", "2025-11-05")
+    before = Passage("a-7", "texte", "a", "Titre", 3, 7, 1.0, "fr", "II", "2025-11-05T10:00", "a.txt", (copy,))
+    retriever, _ = searching({"a": before}, 1)
+
+    [document] = retriever.invoke("question")
+
+    assert Passage.from_document(document) == before
