@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         InvalidFilter,
         NothingToIndex,
         SourceNotFound,
+        StoreLost,
         StoreUnavailable,
         UnreadableFile,
     )
@@ -48,6 +49,7 @@ __all__ = [
     "SentenceTransformerEmbeddings",
     "Source",
     "SourceNotFound",
+    "StoreLost",
     "StoreUnavailable",
     "SyncReport",
     "TokenVectors",
@@ -73,6 +75,7 @@ _MODULES = {
         "InvalidFilter",
         "NothingToIndex",
         "SourceNotFound",
+        "StoreLost",
         "StoreUnavailable",
         "UnreadableFile",
     ),

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from index.catalog import Catalog, Follower, document_of, follow
+from index.catalog import Catalog, Follower, Vector, document_of, follow
 from index.embed import SentenceTransformerEmbeddings
-from index.errors import IndexingError, IndexNotFound
+from index.errors import IndexingError, IndexNotFound, StoreLost
 from index.lock import lock
 from index.models import fingerprint
 from index.sandbox import Limits, Sandbox
@@ -86,8 +86,7 @@ class Index:
         self.catalog = catalog
         self.embeddings = embeddings
         self.ready = False
-        self._folder = settings.path
-        self._chunk_tokens = settings.chunk_tokens
+        self._settings = settings
         self._limits = Limits(
             seconds=settings.file_seconds,
             wall_seconds=2 * settings.file_seconds,
@@ -110,11 +109,15 @@ class Index:
 
         Raises IndexingError where chunks would be longer than the model reads, and what sync raises.
         """
+        if self._settings.chroma_url:
+            # A server is asked before the long work; what it missed, it gets though no file has changed since.
+            self._catch_up()
         if not (plan.put or plan.point or plan.remove):
             return plan.report
-        if self._chunk_tokens > self.embeddings.max_tokens:
+        if self._settings.chunk_tokens > self.embeddings.max_tokens:
             raise IndexingError(
-                f"The embedding model reads {self.embeddings.max_tokens} tokens, chunks have {self._chunk_tokens}. "
+                f"The embedding model reads {self.embeddings.max_tokens} tokens, "
+                f"chunks have {self._settings.chunk_tokens}. "
                 f"Set INDEX_CHUNK_TOKENS={self.embeddings.max_tokens} or less"
             )
         with Sandbox(self._limits) as sandbox:
@@ -156,12 +159,11 @@ class Index:
         return None if where == EVERYTHING else self.catalog.matching(where)
 
     def _search_vectors(self, vector: Sequence[float], k: int, documents: Set[str] | None) -> "Ranking":
-        vectors, _ = self._followers
         asked = np.asarray(vector, np.float32)
         if documents is None:
-            return vectors.search(asked, k)
+            return self._nearest(asked, k)
         # Chroma's own filter takes 14 ms at 20,000 chunks for one document and 54 ms for nine in ten.
-        near = _of(documents, vectors.search(asked, k * LOOKED_THROUGH))
+        near = _of(documents, self._nearest(asked, k * LOOKED_THROUGH))
         return near[:k] if len(near) >= k else self.catalog.nearest(asked, k, documents)
 
     def _search_terms(self, query: str, k: int, documents: Set[str] | None) -> "Ranking":
@@ -172,6 +174,20 @@ class Index:
         near = _of(documents, lexical.search(terms, k * LOOKED_THROUGH))
         return near[:k] if len(near) >= k else lexical.search(terms, k, documents)
 
+    def _nearest(self, vector: Vector, k: int) -> "Ranking":
+        vectors, _ = self._followers
+        try:
+            return vectors.search(vector, k)
+        except StoreLost:
+            self._catch_up()
+            return vectors.search(vector, k)
+
+    def _catch_up(self) -> None:
+        """Bring both indexes up to date while questions wait: what a server has lost is made again."""
+        with self._opening:
+            for follower in self._opened_followers:
+                follow(self.catalog, follower)
+
     @property
     def _followers(self) -> "tuple[VectorIndex, LexicalIndex]":
         with self._opening:
@@ -180,26 +196,36 @@ class Index:
     @cached_property
     def _opened_followers(self) -> "tuple[VectorIndex, LexicalIndex]":
         from index.lexical import LexicalIndex
-        from index.vectors import VectorIndex
 
-        vectors = VectorIndex.open(self._probe)
+        vectors = self._open_vectors()
         self._resources.callback(vectors.close)
-        lexical = LexicalIndex.open(self._folder / "lexical")
+        lexical = LexicalIndex.open(self._settings.path / "lexical")
         followers: tuple[Follower, ...] = (vectors, lexical)
         for follower in followers:
             follow(self.catalog, follower)
         return vectors, lexical
 
+    def _open_vectors(self) -> "VectorIndex":
+        from index.vectors import Address, Server, VectorIndex
+
+        settings = self._settings
+        if settings.chroma_url is None:
+            return VectorIndex.open(self._probe)
+        key = settings.chroma_key.get_secret_value() if settings.chroma_key else None
+        address = Address(str(settings.chroma_url).rstrip("/"), key, settings.chroma_database)
+        return VectorIndex(Server(address, self.catalog.id))
+
     def _begin_probe(self) -> None:
         """Let a child process look at the folder of the vectors while this one loads the model."""
-        with self._opening:
-            _ = self._probe
+        if self._settings.chroma_url is None:
+            with self._opening:
+                _ = self._probe
 
     @cached_property
     def _probe(self) -> "Probe":
         from index.vectors import Probe
 
-        return Probe.start(self._folder / "vectors")
+        return Probe.start(self._settings.path / "vectors")
 
 
 def _of(documents: Set[str], ranking: "Ranking") -> "Ranking":

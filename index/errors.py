@@ -10,6 +10,7 @@ IndexingError
 ├── InvalidFilter          a filter names a day, a document or a language that is none
 ├── UnreadableFile         one file that cannot be read; a row of the report, never an abort
 └── StoreUnavailable       the disk is full, the folder is read-only, a store does not answer
+    └── StoreLost          a server has lost what was stored; the catalog makes it again
 
 A message says what happened, with the value seen, then what to do.
 """
@@ -53,3 +54,7 @@ class UnreadableFile(IndexingError):
 
 class StoreUnavailable(IndexingError):
     """What is stored cannot be written or reached: disk full, folder read-only, server gone."""
+
+
+class StoreLost(StoreUnavailable):
+    """A server no longer has what was stored there; following the catalog makes it again."""

@@ -1,7 +1,8 @@
-"""The dense index: vectors of the catalog in Chroma. The only file that knows Chroma.
+"""The dense index: vectors of the catalog in Chroma, in a folder or on a server. The only file that knows Chroma.
 
-A Chroma folder can crash whoever opens it: one kill in 28 in the middle of a write left one that did. So a
-child process opens it first, and it is thrown away unless it is as we left it. The catalog makes it again.
+What is not as we left it is thrown away, and the catalog makes it again. A Chroma folder can crash whoever opens
+it (one kill in 28 in the middle of a write left one that did), so a child process opens it first. A server can
+lose what it holds while we run, so that is looked at each time the catalog is followed.
 """
 
 import logging
@@ -11,27 +12,35 @@ import subprocess
 import sys
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Self, TypedDict, TypeVar, cast
+from typing import Any, NotRequired, Protocol, Self, TypeVar, cast
 
 import chromadb
+import httpx
 import numpy as np
 from chromadb.api.client import Client
+from chromadb.api.collection_configuration import CreateCollectionConfiguration
+from chromadb.api.fastapi import FastAPI
 from chromadb.api.models.Collection import Collection
 from chromadb.api.types import Where
-from chromadb.config import Settings
-from chromadb.errors import ChromaError, NotFoundError
+from chromadb.config import Settings, System
+from chromadb.errors import ChromaError, InternalError, NotFoundError
 from numpy.typing import ArrayLike
+from pydantic import TypeAdapter, ValidationError
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_before_delay, wait_random_exponential
+from typing_extensions import TypedDict, override
 
 from index.catalog import Change, Position
-from index.errors import StoreUnavailable
+from index.errors import StoreLost, StoreUnavailable
 
 Row = TypeVar("Row")
 logger = logging.getLogger(__name__)
 
 COLLECTION = "chunks"
+CONFIGURATION: CreateCollectionConfiguration = {"hnsw": {"space": "cosine"}}
 
 
 class Seal(TypedDict):
@@ -41,7 +50,32 @@ class Seal(TypedDict):
     number: int
     chunks: int
     checksum: str
-    """Of the HNSW files, CRC-32 in hexadecimal."""
+    """Of the HNSW files, CRC-32 in hexadecimal; empty where no file is ours."""
+    unfinished: NotRequired[bool]
+    """An `apply` began after this one, and may have put or taken out some of its rows."""
+
+
+class Store(Protocol):
+    """Where the collection is: a folder that this process owns, or a server."""
+
+    @property
+    def rows_at_once(self) -> int:
+        """How many rows one call may write or find."""
+
+    def open(self) -> Collection:
+        """Give the collection, an empty one where there is none; again, and it is looked at again."""
+
+    def clear(self) -> None:
+        """Forget everything."""
+
+    def checksum(self) -> str:
+        """Sum up the files, as far as they are ours."""
+
+    def translated(self) -> AbstractContextManager[None]:
+        """Say what Chroma's errors mean for the user."""
+
+    def close(self) -> None:
+        """Close what is open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,15 +118,14 @@ class Probe:
 class VectorIndex:
     """The vectors of the catalog's chunks, searched by cosine similarity; a Follower of the catalog.
 
-    One process at a time may have the folder open (see lock.py); its threads may search while one writes.
+    One process at a time may have the store open (see lock.py); its threads may search while one writes.
     """
 
-    def __init__(self, folder: Path) -> None:
-        """Open a folder that is healthy or empty; use `open` for one of unknown health."""
-        self.folder = folder
-        with _translated(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-            self._client, self._collection = _open(folder)
+    def __init__(self, store: Store) -> None:
+        """Open a store: a server, or a folder that is healthy or empty; use `open` for one of unknown health."""
+        self._store = store
+        with store.translated():
+            self._collection = store.open()
 
     @classmethod
     def open(cls, probe: Probe) -> Self:
@@ -103,15 +136,21 @@ class VectorIndex:
         """
         if not probe.healthy():
             _remove(probe.folder)
-        return cls(probe.folder)
+        return cls(Folder(probe.folder))
 
     def close(self) -> None:
-        """Close the folder."""
-        self._client.close()
+        """Close the store."""
+        self._store.close()
 
     @property
     def position(self) -> Position | None:
-        """The position of the last `apply`."""
+        """The position of the last `apply`, as the store has it now.
+
+        Raises:
+            StoreUnavailable: the store does not answer.
+        """
+        with self._store.translated():
+            self._collection = self._store.open()
         seal = _seal(self._collection)
         return Position(seal["catalog"], seal["number"]) if seal else None
 
@@ -119,13 +158,16 @@ class VectorIndex:
         """Put the vectors of the documents that changed, take out those that are gone, keep the position.
 
         Raises:
-            StoreUnavailable: the disk is full or the folder cannot be written to.
+            StoreUnavailable: the disk is full, the folder cannot be written to, the server does not answer.
         """
-        with _translated(self.folder):
-            batch = self._client.get_max_batch_size()
+        with self._store.translated():
+            batch = self._store.rows_at_once
+            if seal := _seal(self._collection):
+                self._collection.modify(metadata={**seal, "unfinished": True})
             # Deleted first: `add` would silently keep the old vector of an id, `upsert` its old metadata.
             for sources in _parts([change.source for change in changes], batch):
                 self._collection.delete(where=_any_of(sources))
+            kept = self._collection.count()
             rows = [
                 (id, chunk.vector, change.source)
                 for change in changes
@@ -138,39 +180,293 @@ class VectorIndex:
                     embeddings=np.stack([vector for _, vector, _ in part]),
                     metadatas=[{"source": source} for _, _, source in part],
                 )
+            # A request that was given up may still be carried out, and somebody else may write to a server.
+            _insist(self._collection.count() == kept + len(rows), "rows came or went while it was written to")
             seal = Seal(
                 catalog=position.catalog,
                 number=position.number,
-                chunks=self._collection.count(),
-                checksum=_checksum(self.folder),
+                chunks=kept + len(rows),
+                checksum=self._store.checksum(),
             )
             self._collection.modify(metadata={**seal})
 
     def clear(self) -> None:
-        """Forget everything; the files go too, for Chroma keeps what it deletes."""
-        self._client.close()
-        _remove(self.folder)
-        with _translated(self.folder):
-            self.folder.mkdir(parents=True, exist_ok=True)
-            self._client, self._collection = _open(self.folder)
+        """Forget everything; the files of a folder go too, for Chroma keeps what it deletes."""
+        with self._store.translated():
+            self._store.clear()
+            self._collection = self._store.open()
 
     def search(self, vector: ArrayLike, k: int) -> list[tuple[str, float]]:
         """Find the chunks nearest to a vector.
 
         Args:
             vector: shape (dimension,), of any length but zero.
-            k: how many, at most.
+            k: how many, at most; a server gives no more than 300.
 
         Returns:
             Chunk ids and cosine similarities, best first.
 
         Raises:
-            StoreUnavailable: the folder cannot be read.
+            StoreLost: the server does not have the collection any more.
+            StoreUnavailable: the folder cannot be read, the server does not answer.
         """
-        with _translated(self.folder):
-            if not self._collection.count():
-                return []
-            return [(id, 1 - distance) for id, distance in _nearest(self._collection, vector, k)]
+        with self._store.translated():
+            nearest = _nearest(self._collection, vector, min(k, self._store.rows_at_once))
+            return [(id, 1 - distance) for id, distance in nearest]
+
+
+class Folder:
+    """A folder of this process, with Chroma inside the process."""
+
+    def __init__(self, path: Path) -> None:
+        """Open a folder that is healthy or not there yet."""
+        self._path = path
+        with self.translated():
+            self._client = _client(path)
+
+    @property
+    def rows_at_once(self) -> int:
+        """How many rows one call may write or find."""
+        return self._client.get_max_batch_size()
+
+    def open(self) -> Collection:
+        """Give the collection, an empty one where there is none."""
+        try:
+            return self._client.get_collection(COLLECTION, embedding_function=None)
+        except NotFoundError:
+            return self._client.create_collection(COLLECTION, embedding_function=None, configuration=CONFIGURATION)
+
+    def clear(self) -> None:
+        """Remove the files."""
+        self._client.close()
+        _remove(self._path)
+        self._client = _client(self._path)
+
+    def checksum(self) -> str:
+        """Sum up the HNSW files."""
+        return _checksum(self._path)
+
+    def translated(self) -> AbstractContextManager[None]:
+        """Say what Chroma's errors mean for the user."""
+        return _translated(self._path)
+
+    def close(self) -> None:
+        """Close the folder."""
+        self._client.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a Chroma server is, and what opens it."""
+
+    url: str
+    """http or https, without a name or a password in it."""
+    key: str | None = field(default=None, repr=False)
+    """Sent with each request as `x-chroma-token`, as Chroma Cloud wants it."""
+    database: str | None = None
+    """Needed where the key opens several."""
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a server is waited for."""
+
+    answer_seconds: float
+    """For the answer to one request."""
+    retry_seconds: float
+    """From the first time that a request is sent to the last."""
+
+
+class Server:
+    """A collection on a Chroma server or in Chroma Cloud, named after its catalog: several may share a server.
+
+    The server is told vectors, chunk ids and document ids, no text. What it answers decides which chunks are
+    found, never what they say: their text is the catalog's.
+    """
+
+    rows_at_once = 300
+    """As many as Chroma Cloud takes and gives; on a server of one's own, to write more is no faster."""
+
+    def __init__(
+        self,
+        address: Address,
+        catalog: str,
+        following: Patience = Patience(30, 60),
+        asking: Patience = Patience(10, 3),
+    ) -> None:
+        """Name a server; it is asked for nothing yet.
+
+        Args:
+            catalog: id of the catalog.
+            following: patience once it is being written to.
+            asking: patience before that, and with a question: somebody waits.
+        """
+        self._address = address
+        self._name = f"sourcier-{catalog}"
+        self._api = _Api(address, following, asking)
+
+    def open(self) -> Collection:
+        """Give the collection, an empty one where there is none or where it is not as we left it."""
+        collection = self._get_or_create()
+        try:
+            _insist_as_left(collection)
+        except (_NotAsLeft, InternalError) as error:
+            reason = _reason(error, self._address.key)
+            logger.warning("The collection %s at %s is made again: %s", self._name, self._address.url, reason)
+            self.clear()
+            return self._get_or_create()
+        return collection
+
+    def clear(self) -> None:
+        """Delete the collection."""
+        tenant, database = self._place
+        with suppress(NotFoundError):
+            self._api.delete_collection(self._name, tenant=tenant, database=database)
+
+    def checksum(self) -> str:
+        """Give nothing: the files are the server's."""
+        return ""
+
+    @contextmanager
+    def translated(self) -> Iterator[None]:
+        """Say what the errors of client and server mean for the user."""
+        try:
+            yield
+        except NotFoundError:
+            raise StoreLost(
+                f"The Chroma server at {self._address.url} has no collection {self._name} any more. "
+                "Index again, or start Sourcier again: it is made again from the catalog."
+            ) from None
+        except (ChromaError, httpx.HTTPError, OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+            # Not from the error: what a server answers may hold anything, even the key.
+            raise StoreUnavailable(
+                f"The Chroma server at {self._address.url} cannot be used: "
+                f"{_reason(error, self._address.key)}. {_advice(error)}"
+            ) from None
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._api.close()
+
+    def _get_or_create(self) -> Collection:
+        tenant, database = self._place
+        model = self._api.get_or_create_collection(
+            self._name, configuration=CONFIGURATION, tenant=tenant, database=database
+        )
+        # Whoever can write to the server can name an embedding function here, and `add` would build it.
+        model.serialized_schema = None
+        return Collection(client=self._api, model=model, embedding_function=None)
+
+    @cached_property
+    def _place(self) -> tuple[str, str]:
+        """Tenant and database, those of the key; a server without keys has one of each."""
+        identity = self._api.get_user_identity()
+        databases = [self._address.database] if self._address.database else (identity.databases or [])
+        if not identity.tenant or len(databases) != 1 or "*" in databases:
+            raise StoreUnavailable(
+                f"The Chroma server at {self._address.url} does not say which database is meant. "
+                "Set INDEX_CHROMA_DATABASE to one that INDEX_CHROMA_KEY opens."
+            )
+        return identity.tenant, databases[0]
+
+
+class _Api(FastAPI):
+    """Chroma's client of a server, with what it has not: time-outs, and another try.
+
+    Every request may be carried out twice and does no harm: what is deleted stays deleted, and rows that are
+    there already are not added again.
+    """
+
+    def __init__(self, address: Address, following: Patience, asking: Patience) -> None:
+        settings = _settings(
+            chroma_server_host=address.url,
+            chroma_server_http_port=0,  # wanted, but the port is that of the URL
+            chroma_server_ssl_enabled=False,  # true would make https of http
+            chroma_server_headers={"X-Chroma-Token": address.key} if address.key else {},
+            chroma_client_auth_provider=None,
+        )
+        super().__init__(System(settings))
+        self._address = address
+        self._following = following
+        self._asking = asking
+
+    def close(self) -> None:
+        self._session.close()
+
+    @override
+    def _make_request(self, method: str, path: str, **options: Any) -> Any:
+        patience = self._asking if path.endswith(("/identity", "/collections", "/query")) else self._following
+        retrying = Retrying(
+            retry=retry_if_exception(_may_heal),
+            wait=wait_random_exponential(multiplier=0.2, max=8),
+            stop=stop_before_delay(patience.retry_seconds),
+            before_sleep=self._log,
+            reraise=True,
+        )
+        return retrying(self._request, method, path, timeout=patience.answer_seconds, **options)
+
+    def _request(self, method: str, path: str, **options: Any) -> Any:
+        try:
+            return super()._make_request(method, path, **options)
+        except Exception as error:
+            # Chroma raises a bare Exception of the status that it has no name for.
+            if isinstance(error.__context__, httpx.HTTPStatusError):
+                raise error.__context__ from None
+            raise
+
+    def _log(self, state: RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome else None
+        reason = _reason(error, self._address.key) if error else "no answer"
+        logger.warning("The Chroma server at %s cannot be used now: %s. Trying again", self._address.url, reason)
+
+
+NO_ANSWER, UNREADABLE = 0, 200
+"""In place of an HTTP status: nothing came, or nothing that Chroma would say."""
+AGAIN = "See that it runs and can be reached, then try again: it goes on where it stopped."
+OTHER_KEY = "Set INDEX_CHROMA_KEY to a key that it takes, and INDEX_CHROMA_DATABASE to a database of this key."
+OTHER_PLACE = (
+    "See that INDEX_CHROMA_URL and INDEX_CHROMA_DATABASE name a Chroma server and a database of it, "
+    "and that nobody else writes to what Sourcier keeps there."
+)
+WHAT_TO_DO = {
+    NO_ANSWER: AGAIN,
+    3: "It sends elsewhere, which is not followed: set INDEX_CHROMA_URL to the address itself.",
+    401: OTHER_KEY,
+    403: OTHER_KEY,
+    408: AGAIN,
+    429: AGAIN,
+    5: AGAIN,
+}
+"""HTTP status, or its first digit → what the user can do about it; anything else: OTHER_PLACE."""
+
+
+def _may_heal(error: BaseException) -> bool:
+    """Say whether the same request may succeed a moment later."""
+    return _advice(error) == AGAIN
+
+
+def _advice(error: BaseException) -> str:
+    status = _status(error)
+    return WHAT_TO_DO.get(status) or WHAT_TO_DO.get(status // 100, OTHER_PLACE)
+
+
+def _status(error: BaseException) -> int:
+    if isinstance(error, httpx.HTTPStatusError):
+        return error.response.status_code
+    if isinstance(error, ChromaError):
+        return error.code()
+    return NO_ANSWER if isinstance(error, httpx.TransportError) else UNREADABLE
+
+
+def _reason(error: BaseException, key: str | None) -> str:
+    """Say in one line what happened; of what a server answers, only what can be printed, and never the key."""
+    said = str(error) or type(error).__name__
+    if isinstance(error, httpx.HTTPStatusError):
+        said = f"it answers {error.response.status_code} {error.response.reason_phrase}"
+    elif not isinstance(error, ChromaError | httpx.HTTPError | _NotAsLeft):
+        said = f"its answer cannot be read ({type(error).__name__})"
+    line = "".join(character for character in " ".join(said.split()) if character.isprintable())
+    return (line.replace(key, "…") if key else line)[:200].rstrip(".")
 
 
 def examine(folder: Path) -> None:
@@ -184,31 +480,39 @@ def examine(folder: Path) -> None:
     client = _client(folder)
     collection = client.get_collection(COLLECTION, embedding_function=None)
     seal = _seal(collection)
-    if seal is None:
-        raise ValueError("nothing was applied to the end")
-    _insist(_is_cosine(collection), "the distance is not cosine")
+    if seal is None or "unfinished" in seal:
+        raise _NotAsLeft("nothing was applied to the end")
     _insist(seal["checksum"] == _checksum(folder), "the files are not those of the last change")
-    _insist(seal["chunks"] == collection.count(), "rows were lost, or written by somebody else")
+    _insist_as_left(collection)
+
+
+class _NotAsLeft(ValueError):
+    """The collection is not as the last `apply` left it."""
+
+
+def _insist_as_left(collection: Collection) -> None:
+    """Raise unless the rows are those that were counted last, and one of them is found by its cosine."""
+    seal = _seal(collection)
+    unfinished = seal is not None and "unfinished" in seal
+    _insist(_is_cosine(collection), "the distance is not cosine")
+    _insist(
+        unfinished or collection.count() == (seal["chunks"] if seal else 0),
+        "rows were lost, or written by somebody else",
+    )
     for vector in np.asarray(collection.get(limit=1, include=["embeddings"])["embeddings"]):
-        [(_, distance)] = _nearest(collection, vector, 1)
-        _insist(distance < 1e-3, "a stored vector is not found")
-
-
-def _open(folder: Path) -> tuple[Client, Collection]:
-    client = _client(folder)
-    try:
-        return client, client.get_collection(COLLECTION, embedding_function=None)
-    except NotFoundError:
-        collection = client.create_collection(
-            COLLECTION, embedding_function=None, configuration={"hnsw": {"space": "cosine"}}
-        )
-        return client, collection
+        nearest = _nearest(collection, vector, 1)
+        _insist(any(distance < 1e-3 for _, distance in nearest), "a stored vector is not found")
 
 
 def _client(folder: Path) -> Client:
+    folder.mkdir(parents=True, exist_ok=True)
     # PersistentClient is annotated as something that cannot be closed.
-    settings = Settings(anonymized_telemetry=False)
-    return cast(Client, chromadb.PersistentClient(str(folder), settings=settings))
+    return cast(Client, chromadb.PersistentClient(str(folder), settings=_settings()))
+
+
+def _settings(**settings: Any) -> Settings:
+    """Take settings, and telemetry off, before what Chroma finds in the environment and in `.env`."""
+    return Settings(anonymized_telemetry=False, chroma_otel_granularity=None, **settings)
 
 
 def _any_of(sources: Sequence[str]) -> Where:
@@ -219,17 +523,26 @@ def _nearest(collection: Collection, vector: ArrayLike, k: int) -> Iterator[tupl
     """Give the ids and cosine distances of the rows nearest to a vector, nearest first."""
     query = np.asarray([vector], dtype=np.float32)
     found = collection.query(query_embeddings=query, n_results=k, include=["distances"])
-    return zip(found["ids"][0], (found["distances"] or [[]])[0], strict=True)
+    for id, distance in zip(found["ids"][0], (found["distances"] or [[]])[0], strict=True):
+        yield str(id), float(distance)
 
 
 def _seal(collection: Collection) -> Seal | None:
-    """Read what the last `apply` noted; None when none came to its end."""
-    return cast(Seal, collection.metadata) if collection.metadata else None
+    """Read what the last `apply` noted; None when none came to its end, or somebody else wrote there."""
+    try:
+        return _SEAL.validate_python(collection.metadata, strict=True)
+    except ValidationError:
+        return None
 
 
 def _is_cosine(collection: Collection) -> bool:
-    # Not `.configuration`: it builds the embedding function that whoever made the folder named.
-    return bool(collection.configuration_json["hnsw"]["space"] == "cosine")
+    # Not `.configuration`: it builds the embedding function that whoever made the collection named.
+    configuration = collection.configuration_json
+    # Chroma Cloud makes an index of its own kind, spann, of what is asked for as hnsw.
+    return any((configuration.get(kind) or {}).get("space") == "cosine" for kind in ("hnsw", "spann"))
+
+
+_SEAL = TypeAdapter(Seal)
 
 
 def _checksum(folder: Path) -> str:
@@ -259,7 +572,7 @@ def _remove(folder: Path) -> None:
 
 def _insist(holds: bool, otherwise: str) -> None:
     if not holds:
-        raise ValueError(otherwise)
+        raise _NotAsLeft(otherwise)
 
 
 @contextmanager

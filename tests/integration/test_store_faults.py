@@ -21,7 +21,7 @@ from index.lexical import LexicalIndex
 from index.lock import lock
 from index.split import SentenceSplitter
 from index.sync import plan, sync
-from index.vectors import Probe, VectorIndex
+from index.vectors import Folder, Probe, VectorIndex
 from tests.fakes import HashingEmbeddings, word_spans
 
 DOCUMENTS = 6
@@ -49,7 +49,7 @@ def sync_and_fail(index: Path, docs: Path, said: Path, fault: Callable[[], None]
 def follow_and_fail(folder: Path, kind: str, said: Path, fault: Callable[[], None]) -> None:
     """Follow the catalog in a process of its own, in which something goes wrong; say what."""
     catalog = Catalog.open(folder / "catalog.sqlite")
-    follower = VectorIndex(folder / kind) if kind == "vectors" else LexicalIndex(folder / kind)
+    follower = VectorIndex(Folder(folder / kind)) if kind == "vectors" else LexicalIndex(folder / kind)
     fault()
     try:
         follow(catalog, follower, batch_chunks=700)

@@ -1,10 +1,11 @@
-"""The dense and the lexical index: one test body over both, for what both owe the catalog."""
+"""The dense index, in a folder and on a server, and the lexical one: one test body over what all owe the catalog."""
 
 import hashlib
 import logging
 import shutil
 import subprocess
 import sys
+import uuid
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -16,7 +17,8 @@ from index.catalog import Catalog, Chunk, Position, StoredDocument, follow
 from index.errors import StoreUnavailable
 from index.lexical import LexicalIndex
 from index.terms import terms
-from index.vectors import Probe, VectorIndex
+from index.vectors import Address, Probe, Server, VectorIndex
+from tests.chroma import ChromaServer
 from tests.fakes import HashingEmbeddings
 
 ANIMALS = ["chat", "chien", "cheval", "vache", "mouton", "renard", "lapin", "loup"]
@@ -26,9 +28,9 @@ embeddings = HashingEmbeddings()
 class Dense:
     """The vector index, asked by a word."""
 
-    def __init__(self, folder: Path) -> None:
-        self.index = VectorIndex.open(Probe.start(folder))
-        self.close = self.index.close
+    def __init__(self, index: VectorIndex) -> None:
+        self.index = index
+        self.close = index.close
 
     def search(self, word: str, k: int = 3) -> list[str]:
         found = self.index.search(embeddings.embed_query(word), k)
@@ -52,6 +54,10 @@ Arm = Dense | Lexical
 OpenArm = Callable[[], Arm]
 
 
+def in_folder(folder: Path) -> Dense:
+    return Dense(VectorIndex.open(Probe.start(folder)))
+
+
 @pytest.fixture
 def catalog(tmp_path: Path) -> Iterator[Catalog]:
     catalog = Catalog.create(tmp_path / "catalog.sqlite", "hashing")
@@ -60,20 +66,40 @@ def catalog(tmp_path: Path) -> Iterator[Catalog]:
     catalog.close()
 
 
-@pytest.fixture(params=[Dense, Lexical])
-def open_arm(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OpenArm]:
-    """Open the index in one folder, as often as wanted: the one opened before is closed first."""
+@pytest.fixture
+def open_in_folder(tmp_path: Path) -> OpenArm:
+    return lambda: in_folder(tmp_path / "follower")
+
+
+@pytest.fixture
+def open_on_server(chroma: ChromaServer) -> OpenArm:
+    collection = uuid.uuid4().hex
+    return lambda: Dense(VectorIndex(Server(Address(chroma.url), collection)))
+
+
+@pytest.fixture
+def open_lexical(tmp_path: Path) -> OpenArm:
+    return lambda: Lexical(tmp_path / "follower")
+
+
+@pytest.fixture(params=["open_in_folder", "open_on_server", "open_lexical"])
+def open_arm(request: pytest.FixtureRequest) -> Iterator[OpenArm]:
+    """Open the index in one place, as often as wanted: the one opened before is closed first."""
+    open_one: OpenArm = request.getfixturevalue(request.param)
     opened: list[Arm] = []
 
     def open_again() -> Arm:
         for arm in opened:
             arm.close()
-        opened[:] = [request.param(tmp_path / "follower")]
+        opened[:] = [open_one()]
         return opened[0]
 
     yield open_again
     for arm in opened:
         arm.close()
+
+
+in_a_folder = pytest.mark.parametrize("open_arm", ["open_in_folder", "open_lexical"], indirect=True)
 
 
 def put(catalog: Catalog, words: Iterable[str], version: str = "") -> None:
@@ -224,6 +250,7 @@ def test_an_index_that_was_cleared_has_forgotten_all_after_opening_again(catalog
     assert (arm.index.position, arm.search("le chat", 100)) == (None, [])
 
 
+@in_a_folder
 def test_an_index_whose_folder_was_removed_is_made_again(catalog: Catalog, open_arm: OpenArm, tmp_path: Path) -> None:
     arm = open_arm()
     follow(catalog, arm.index)
@@ -236,6 +263,7 @@ def test_an_index_whose_folder_was_removed_is_made_again(catalog: Catalog, open_
     assert all_found(catalog, arm) == {word: [word] for word in ANIMALS}
 
 
+@in_a_folder
 def test_an_index_in_which_somebody_wrote_rubbish_is_made_again_and_it_is_logged(
     catalog: Catalog, open_arm: OpenArm, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -274,14 +302,17 @@ def test_scores_are_higher_for_better_and_best_comes_first(catalog: Catalog, ope
     assert scores[0] > scores[1]
 
 
+@in_a_folder
 def test_an_index_is_kept_where_it_can_be_written(open_arm: OpenArm, tmp_path: Path) -> None:
     (tmp_path / "follower").touch()
     with pytest.raises(StoreUnavailable, match="follower cannot be used"):
         open_arm()
 
 
-def test_the_score_of_a_vector_is_its_cosine_whatever_its_length(catalog: Catalog, tmp_path: Path) -> None:
-    arm = Dense(tmp_path / "vectors")
+@pytest.mark.parametrize("open_arm", ["open_in_folder", "open_on_server"], indirect=True)
+def test_the_score_of_a_vector_is_its_cosine_whatever_its_length(catalog: Catalog, open_arm: OpenArm) -> None:
+    arm = open_arm()
+    assert isinstance(arm, Dense)
     follow(catalog, arm.index)
     vector = np.array(embeddings.embed_query("le chat "), np.float32)
 
@@ -291,7 +322,6 @@ def test_the_score_of_a_vector_is_its_cosine_whatever_its_length(catalog: Catalo
     assert title(catalog, [nearest]) == ["chat"]
     assert score == pytest.approx(1, abs=1e-5)
     assert opposite[nearest] == pytest.approx(-1, abs=1e-5)
-    arm.close()
 
 
 def test_a_folder_with_another_distance_is_made_again(catalog: Catalog, tmp_path: Path) -> None:
@@ -303,7 +333,7 @@ def test_a_folder_with_another_distance_is_made_again(catalog: Catalog, tmp_path
     )
     client.clear_system_cache()
 
-    arm = Dense(tmp_path / "vectors")
+    arm = in_folder(tmp_path / "vectors")
 
     assert arm.index.position is None
     arm.close()
@@ -317,7 +347,7 @@ def test_a_folder_with_another_distance_is_made_again(catalog: Catalog, tmp_path
 def test_a_folder_whose_probe_does_not_come_back_well_is_made_again(
     catalog: Catalog, tmp_path: Path, fate: str
 ) -> None:
-    arm = Dense(tmp_path / "vectors")
+    arm = in_folder(tmp_path / "vectors")
     follow(catalog, arm.index)
     arm.close()
     child = subprocess.Popen(
