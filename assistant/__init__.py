@@ -14,9 +14,26 @@ os.environ.setdefault("LANGCHAIN_TRACING_V2", "false")
 if TYPE_CHECKING:
     from assistant.answer import Assistant
     from assistant.build import open_assistant
-    from assistant.errors import AssistantError, InvalidQuestion, ModelFailed, ModelUnavailable, RateLimited
+    from assistant.errors import (
+        AssistantError,
+        InvalidQuestion,
+        ModelFailed,
+        ModelUnavailable,
+        RateLimited,
+    )
     from assistant.settings import AssistantSettings
-    from assistant.types import Answer, Asked, Citation, Claim, Message, Searched, Seconds, Task, Token
+    from assistant.types import (
+        Answer,
+        Asked,
+        Citation,
+        Claim,
+        Confidence,
+        Message,
+        Searched,
+        Seconds,
+        Task,
+        Token,
+    )
 
 __all__ = [
     "Answer",
@@ -26,6 +43,7 @@ __all__ = [
     "AssistantSettings",
     "Citation",
     "Claim",
+    "Confidence",
     "InvalidQuestion",
     "Message",
     "ModelFailed",
@@ -43,7 +61,7 @@ _MODULES = {
     "build": ("open_assistant",),
     "errors": ("AssistantError", "InvalidQuestion", "ModelFailed", "ModelUnavailable", "RateLimited"),
     "settings": ("AssistantSettings",),
-    "types": ("Answer", "Asked", "Citation", "Claim", "Message", "Searched", "Seconds", "Task", "Token"),
+    "types": ("Answer", "Asked", "Citation", "Claim", "Confidence", "Message", "Searched", "Seconds", "Task", "Token"),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 

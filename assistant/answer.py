@@ -11,7 +11,20 @@ from assistant.cite import Citer
 from assistant.condense import standalone_query
 from assistant.errors import InvalidQuestion
 from assistant.prompts import cannot_answer, no_document_matches
-from assistant.types import Answer, Asked, Citation, Claim, Event, Message, Searched, Seconds, Task, Token
+from assistant.types import (
+    Answer,
+    Asked,
+    Citation,
+    Claim,
+    Confidence,
+    Event,
+    Message,
+    Said,
+    Searched,
+    Seconds,
+    Task,
+    Token,
+)
 from index import Filter, Index, Passage, detect
 from index.types import EVERYTHING
 
@@ -23,12 +36,13 @@ class Assistant:
 
     retriever: takes a Filter as `where`, as HybridRetriever does.
     search: a LangChain Runnable from what was asked to a Task, the same with `query` and `passages`.
-    answerer: a Runnable from a Task to streamed Claims. `search | answerer` is a chain; each can be traced or swapped.
+    answerer: a Runnable from a Task to streamed Claims, and a Confidence where it has one.
+    `search | answerer` is a chain; each can be traced or swapped.
     """
 
-    def __init__(self, index: Index, retriever: BaseRetriever, answerer: Runnable[Task, Claim], citer: Citer) -> None:
+    def __init__(self, index: Index, retriever: BaseRetriever, answerer: Runnable[Task, Said], citer: Citer) -> None:
         self.index = index
-        self.search: Runnable[Asked, Task] = RunnableLambda(partial(_search, retriever))
+        self.search = searcher(retriever)
         self.answerer = answerer
         self._citer = citer
 
@@ -65,8 +79,17 @@ class Assistant:
         yield Searched(task["query"], passages)
         text = ""
         citations: list[Citation] = []
-        claims = self.answerer.stream(task) if passages else iter(())
-        for piece, new in self._citer.cite(claims, passages):
+        confidence: float | None = None
+
+        def claims() -> Iterator[Claim]:
+            nonlocal confidence
+            for said in self.answerer.stream(task) if passages else ():
+                if isinstance(said, Confidence):
+                    confidence = said.value
+                else:
+                    yield said
+
+        for piece, new in self._citer.cite(claims(), passages):
             text += piece
             citations += new
             yield Token(piece)
@@ -74,7 +97,12 @@ class Assistant:
             text = _refusal(task)
             yield Token(text)
         seconds = Seconds(searched - began, time.perf_counter() - searched)
-        yield Answer(task["question"], task["query"], text, tuple(citations), passages, seconds)
+        yield Answer(task["question"], task["query"], text, tuple(citations), passages, seconds, confidence)
+
+
+def searcher(retriever: BaseRetriever) -> Runnable[Asked, Task]:
+    """Return the runnable that finds the query of what was asked, and passages for it."""
+    return RunnableLambda(partial(_search, retriever))
 
 
 def valid_question(question: str) -> str:

@@ -7,7 +7,7 @@ from assistant.cite import Citer
 from assistant.extract import extractor
 from assistant.generate import generator, open_model
 from assistant.settings import EXTRACTIVE, AssistantSettings
-from assistant.types import Claim, Task
+from assistant.types import Said, Task
 from index import Index, SentenceTransformerEmbeddings
 from index.models import PACKAGED, PUBLIC_NAME
 
@@ -17,7 +17,7 @@ def open_assistant(index: Index, settings: AssistantSettings) -> Assistant:
 
     Raises ModelUnavailable when the language model of the settings cannot be opened.
     """
-    answerer: Runnable[Task, Claim] = (
+    answerer: Runnable[Task, Said] = (
         extractor(token_embeddings(index.embeddings))
         if settings.model == EXTRACTIVE
         else generator(open_model(settings.model, settings.model_url))

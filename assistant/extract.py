@@ -15,7 +15,7 @@ from langchain_core.runnables import Runnable, RunnableGenerator
 
 from assistant.reader.everyday import EVERYDAY
 from assistant.reader.model import load_reader, read_pairs
-from assistant.types import Claim, Task
+from assistant.types import Claim, Confidence, Said, Task
 from index import Passage, TokenVectors
 from index.copies import words
 from index.sentences import sentences
@@ -70,16 +70,17 @@ class Reading:
         return self.confidence >= ANSWERS_FROM
 
 
-def extractor(embeddings: TokenEmbeddings) -> Runnable[Task, Claim]:
-    """Return the runnable that answers a Task with sentences of its passages, streamed as Claims.
+def extractor(embeddings: TokenEmbeddings) -> Runnable[Task, Said]:
+    """Return the runnable that answers a Task with its Confidence, then sentences of the passages as Claims.
 
     embeddings: the packaged model, for whose token vectors the reader was trained.
     """
     reader = Reader(embeddings)
 
-    def answer(tasks: Iterator[Task]) -> Iterator[Claim]:
+    def answer(tasks: Iterator[Task]) -> Iterator[Said]:
         for task in tasks:
             reading = reader.read(task["query"], task["passages"])
+            yield Confidence(reading.confidence)
             if reading.answers:
                 yield from (Claim(sentence.text, (sentence.passage,)) for sentence in reading.sentences)
 

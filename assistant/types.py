@@ -26,7 +26,7 @@ class Asked(TypedDict):
 
 
 class Task(Asked):
-    """What an answerer is given; an answerer is a LangChain Runnable from a Task to streamed Claims."""
+    """What an answerer is given; an answerer is a LangChain Runnable from a Task to what it says, streamed."""
 
     query: str
     """What was searched."""
@@ -41,6 +41,18 @@ class Claim:
     text: str
     passages: tuple[int, ...]
     """Counted from 1 in the order of the passages given; not yet verified."""
+
+
+@dataclass(frozen=True, slots=True)
+class Confidence:
+    """How sure an answerer is that the passages answer; it may say so once, also where it makes no claim."""
+
+    value: float
+    """From 0 to 1."""
+
+
+Said = Claim | Confidence
+"""What an answerer streams."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +110,8 @@ class Answer:
     citations: tuple[Citation, ...]
     passages: tuple[Passage, ...]
     seconds: Seconds = field(default_factory=Seconds)
+    confidence: float | None = None
+    """That the documents answer, from 0 to 1; None where the answerer does not say, as a language model."""
 
     @property
     def answered(self) -> bool:

@@ -3,7 +3,7 @@ from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import RunnableGenerator, RunnableLambda
 
-from assistant import Answer, Assistant, Claim, InvalidQuestion, Message, Searched, Token
+from assistant import Answer, Assistant, Claim, Confidence, InvalidQuestion, Message, Searched, Token
 from assistant.answer import MAX_QUESTION_CHARACTERS
 from assistant.cite import Citer
 from assistant.prompts import CANNOT_ANSWER
@@ -129,6 +129,18 @@ def test_a_retriever_that_knows_no_filter_is_asked_without_one():
     answer = Assistant(None, Plain(), saying(BREAD), CITER).ask("Combien coûte le pain ?")
 
     assert answer.answered
+
+
+@pytest.mark.parametrize("said", [[Confidence(0.7), BREAD], [Confidence(0.7)]])
+def test_the_answer_has_the_confidence_of_the_answerer_also_when_it_declines(said):
+    answer = assistant(saying(*said)).ask("Combien coûte le pain ?")
+
+    assert answer.confidence == 0.7
+    assert answer.answered == (BREAD in said)
+
+
+def test_an_answerer_that_gives_no_confidence_has_none():
+    assert assistant(saying(BREAD)).ask("Combien coûte le pain ?").confidence is None
 
 
 def test_a_follow_up_is_searched_with_the_question_before():

@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
 
-from assistant.extract import Reader, against_none, best_fitting
+from assistant import Confidence
+from assistant.extract import Reader, against_none, best_fitting, extractor
+from assistant.types import Task
 from index import TokenVectors
 from tests.fakes import HashingEmbeddings, passage, word_spans
 
@@ -79,6 +81,15 @@ def test_one_to_three_sentences_come_in_the_order_of_reading():
     places = [sentence.place for sentence in reading.sentences]
     assert 1 <= len(places) <= 3
     assert places == sorted(places)
+
+
+def test_the_confidence_is_said_first_also_where_nothing_answers():
+    for passages in ([], PASSAGES):
+        task = Task(question="Que coûte le pain", history=[], query="Que coûte le pain", passages=passages)
+        confidence, *claims = extractor(EMBEDDINGS).stream(task)
+
+        assert confidence == Confidence(READER.read("Que coûte le pain", passages).confidence)
+        assert len(claims) <= 3
 
 
 def test_probabilities_stand_beside_none_of_them_whose_logit_is_zero():
