@@ -1,13 +1,16 @@
 # Everything runs in .venv, which `make install` makes; `make run` and `make test` call it by themselves.
 # PYTHON=…  another interpreter      PORT=…  another port for the chat page
+# DATA=…    where make evaluate finds the data sets, SETS=… which of them it measures; all by default
 
 PYTHON ?= python3
 PORT ?= 7860
+DATA ?= ../shared/data
+SETS ?=
 BIN := .venv/bin
 INSTALLED := .venv/installed
 CHROMIUM := $(or $(shell command -v chromium),$(shell command -v chromium-browser),/usr/bin/chromium)
 
-.PHONY: run test check install browser format measure pictures clean
+.PHONY: run test check install browser format evaluate pictures clean
 
 run: install
 	@$(BIN)/assistant index seeds
@@ -48,9 +51,9 @@ format: install
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-# DATA: folders with corpus.jsonl and questions.jsonl, to measure on beside the seed document.
-measure: install
-	$(BIN)/python -m tests.evaluation.measure .assistant/measure seeds $(DATA)
+# Writes tests/evaluation/results, and from them the tables and curves of docs/quality.md. Up to half an hour.
+evaluate: install
+	$(BIN)/python -m tests.evaluation.run $(DATA) $(SETS)
 
 # Of the page in README; of a server that is running: make run in another terminal.
 pictures: install browser

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from assistant.build import open_assistant
     from assistant.errors import (
         AssistantError,
+        InvalidData,
         InvalidQuestion,
         ModelFailed,
         ModelUnavailable,
@@ -44,6 +45,7 @@ __all__ = [
     "Citation",
     "Claim",
     "Confidence",
+    "InvalidData",
     "InvalidQuestion",
     "Message",
     "ModelFailed",
@@ -59,7 +61,7 @@ __all__ = [
 _MODULES = {
     "answer": ("Assistant",),
     "build": ("open_assistant",),
-    "errors": ("AssistantError", "InvalidQuestion", "ModelFailed", "ModelUnavailable", "RateLimited"),
+    "errors": ("AssistantError", "InvalidData", "InvalidQuestion", "ModelFailed", "ModelUnavailable", "RateLimited"),
     "settings": ("AssistantSettings",),
     "types": ("Answer", "Asked", "Citation", "Claim", "Confidence", "Message", "Searched", "Seconds", "Task", "Token"),
 }

@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from pydantic_settings import BaseSettings
 
     from assistant.answer import Assistant
+    from assistant.evaluation.data import Selection
+    from assistant.evaluation.report import Report
     from assistant.types import Answer, Message
     from index import Catalog, IndexSettings, Plan, Progress, Source, SyncReport
 
@@ -139,6 +141,52 @@ def serve_command(
 
 
 @app.command()
+def evaluate(  # noqa: PLR0913, PLR0917 - the options of a command
+    folder: Annotated[
+        Path | None, typer.Argument(help="With corpus.jsonl, or documents, and questions.jsonl.", show_default=False)
+    ] = None,
+    questions: Annotated[
+        Path | None, typer.Option(help="A file of questions, instead of those in FOLDER.", show_default=False)
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Ask so many of each file, a fixed sample.", show_default="all")
+    ] = None,
+    answers: Annotated[
+        int | None, typer.Option(min=0, help="Only search, but for so many of these.", show_default="all")
+    ] = None,
+    min_words: Annotated[int, typer.Option(min=0, help="Leave out questions of fewer words.")] = 0,
+    held_back: Annotated[
+        bool, typer.Option("--held-back", help="Answer only about documents that the reader was not trained on.")
+    ] = False,
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw the risk-coverage curve into this file, as SVG.", show_default=False)
+    ] = None,
+    compare: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option(help="Compare two results of --json instead.", metavar="BEFORE AFTER", show_default=False),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure retrieval, answers, citations and refusals by questions whose answers are known."""
+    if (folder is None) == (compare is None):
+        raise typer.BadParameter("Name either a folder to measure with, or two results: --compare BEFORE AFTER")
+    with reported():
+        from assistant.evaluation import report
+
+        if compare:
+            comparison = report.compare(*compare)
+            print_lines([report.as_json(comparison)] if as_json else report.comparison_lines(comparison))
+        if folder:
+            from assistant.evaluation.data import Selection
+            from assistant.evaluation.picture import risk_coverage_svg
+
+            found = evaluated(folder, questions, Selection(limit, answers, min_words, held_back))
+            print_lines([report.as_json(found)] if as_json else report.report_lines(found))
+            if plot:
+                plot.write_text(risk_coverage_svg(found), "utf-8")
+
+
+@app.command()
 def settings() -> None:
     """Print every setting, its value, and where it came from."""
     with reported():
@@ -155,12 +203,12 @@ def reported() -> Iterator[None]:
     """Turn what may go wrong into one line on standard error and an exit status."""
     from pydantic import ValidationError
 
-    from assistant.errors import AssistantError, InvalidQuestion
+    from assistant.errors import AssistantError, InvalidData, InvalidQuestion
     from index import IndexingError, IndexNotFound, InvalidFilter, NothingToIndex, SourceNotFound
 
     try:
         yield
-    except (IndexNotFound, NothingToIndex, SourceNotFound, InvalidFilter, InvalidQuestion) as error:
+    except (IndexNotFound, NothingToIndex, SourceNotFound, InvalidFilter, InvalidData, InvalidQuestion) as error:
         say(str(error))
         raise typer.Exit(USAGE) from error
     except (IndexingError, AssistantError, OSError) as error:
@@ -184,6 +232,23 @@ def opened_assistant() -> Iterator["Assistant"]:
         yield open_assistant(opened, AssistantSettings())
 
 
+def evaluated(folder: Path, questions: Path | None, selection: "Selection") -> "Report":
+    """Ask what is selected of a data set."""
+    from assistant.evaluation.ask import ask_all
+    from assistant.evaluation.corpus import default_cache
+    from assistant.evaluation.data import read_data_set
+    from assistant.evaluation.report import report
+    from assistant.settings import AssistantSettings
+
+    settings = AssistantSettings()
+    data = read_data_set(folder, selection, questions)
+    with bars() as on_progress:
+        asking = ask_all(data, default_cache(), settings, on_progress)
+    for failure in asking.failures:
+        say(f"not counted: {failure.id}: {failure.reason}")
+    return report(data, selection, settings, asking)
+
+
 @contextmanager
 def bar(documents: int) -> Iterator[Callable[["Progress"], None]]:
     """Show progress on standard error: a bar in a terminal, nothing for an empty plan."""
@@ -200,6 +265,24 @@ def bar(documents: int) -> Iterator[Callable[["Progress"], None]]:
     with Progress(*columns, console=Console(stderr=True), disable=not documents) as progress:
         task = progress.add_task("Indexing", total=documents, chunks=0)
         yield lambda step: progress.update(task, completed=step.documents, chunks=step.chunks)
+
+
+@contextmanager
+def bars() -> Iterator[Callable[[str, int, int], None]]:
+    """Show on standard error how far each step has come."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        tasks: dict[tuple[str, int], TaskID] = {}
+
+        def on_progress(step: str, done: int, of: int) -> None:
+            if (step, of) not in tasks:
+                tasks[step, of] = progress.add_task(step, total=of)
+            progress.update(tasks[step, of], completed=done)
+
+        yield on_progress
 
 
 @contextmanager
@@ -293,6 +376,12 @@ def print_sources(found: list["Source"]) -> None:
     for source in found:
         facts = ", ".join(filter(None, [f"{source.chunks} chunks", source.language, source.date, source.author]))
         typer.echo(f"{source.id}  {source.title}\n    {source.path}  ({facts})")
+
+
+def print_lines(lines: Iterable[str]) -> None:
+    """Print lines on standard output."""
+    for line in lines:
+        typer.echo(line)
 
 
 def print_json(content: object) -> None:

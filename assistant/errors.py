@@ -2,6 +2,7 @@
 
 AssistantError
 ├── InvalidQuestion     empty, or longer than the limit
+├── InvalidData         questions to measure with, or measured results, that cannot be read
 ├── ModelUnavailable    the language model's package, key or server is missing
 ├── ModelFailed         the language model broke off or answered with an error
 └── RateLimited         too many requests; try again after a while
@@ -16,6 +17,10 @@ class AssistantError(Exception):
 
 class InvalidQuestion(AssistantError):
     """The question is empty or longer than the limit."""
+
+
+class InvalidData(AssistantError):
+    """Questions to measure with, or measured results, that cannot be read."""
 
 
 class ModelUnavailable(AssistantError):

@@ -17,7 +17,7 @@ from index.models import fingerprint
 from index.sandbox import Limits, Sandbox
 from index.settings import IndexSettings
 from index.split import SentenceSplitter
-from index.sync import Plan, sync
+from index.sync import Load, Plan, sync
 from index.terms import query_terms
 from index.types import EVERYTHING, Filter, Progress, Source, SyncReport
 
@@ -46,8 +46,8 @@ def open_index(settings: IndexSettings) -> "Index":
 def create_index(settings: IndexSettings) -> "Index":
     """Open the index, or make an empty one where there is none; raises as open_index does."""
 
-    def open_or_create(path: Path, made_with: str) -> Catalog:
-        return Catalog.open(path) if path.exists() else Catalog.create(path, made_with)
+    def open_or_create(path: Path, expected: str) -> Catalog:
+        return Catalog.open(path) if path.exists() else Catalog.create(path, expected)
 
     return _owned(settings, open_or_create)
 
@@ -57,13 +57,18 @@ def open_catalog(settings: IndexSettings) -> Catalog:
     return Catalog.open(settings.path / CATALOG)
 
 
+def made_with(settings: IndexSettings) -> str:
+    """Name what an index is made with: another model or other sizes of chunks make another index."""
+    return f"{fingerprint(settings.embedding_model)}; {settings.chunk_tokens}+{settings.overlap_tokens} tokens"
+
+
 def _owned(settings: IndexSettings, open_catalog: Callable[[Path, str], Catalog]) -> "Index":
-    made_with = f"{fingerprint(settings.embedding_model)}; {settings.chunk_tokens}+{settings.overlap_tokens} tokens"
+    expected = made_with(settings)
     with ExitStack() as resources:
         resources.enter_context(lock(settings.path))
-        catalog = open_catalog(settings.path / CATALOG, made_with)
+        catalog = open_catalog(settings.path / CATALOG, expected)
         resources.callback(catalog.close)
-        catalog.expect(made_with)
+        catalog.expect(expected)
         embeddings = SentenceTransformerEmbeddings(settings.embedding_model)
         splitter = SentenceSplitter(embeddings.token_spans, settings.chunk_tokens, settings.overlap_tokens)
         return Index(settings, catalog, embeddings, splitter, resources.pop_all())
@@ -104,8 +109,10 @@ class Index:
         """Return the stored text of a document; raise SourceNotFound where there is none of this id."""
         return self.catalog.text(source)
 
-    def sync(self, plan: Plan, on_progress: Callable[[Progress], None]) -> SyncReport:
+    def sync(self, plan: Plan, on_progress: Callable[[Progress], None], load: Load | None = None) -> SyncReport:
         """Carry out a plan (see sync.plan), then bring both indexes up to date.
+
+        load: reads a file; None for the loaders, in a child process with limits.
 
         Raises IndexingError where chunks would be longer than the model reads, and what sync raises.
         """
@@ -121,7 +128,7 @@ class Index:
                 f"Set INDEX_CHUNK_TOKENS={self.embeddings.max_tokens} or less"
             )
         with Sandbox(self._limits) as sandbox:
-            report = sync(plan, self.catalog, self._splitter, self.embeddings, on_progress, load=sandbox.load)
+            report = sync(plan, self.catalog, self._splitter, self.embeddings, on_progress, load=load or sandbox.load)
         for follower in self._followers:
             follow(self.catalog, follower)
         return report

@@ -1,1 +1,1 @@
-"""Question-answering data sets, to measure with and to train on."""
+"""How good it is: data sets, measures, reports. Data sets are what the reader is trained on, too."""

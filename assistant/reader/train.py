@@ -12,7 +12,6 @@ import argparse
 import logging
 import random
 import sys
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -22,15 +21,9 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
-from assistant.evaluation.data import (
-    Question,
-    Record,
-    by_language,
-    index_records,
-    read_questions,
-    read_records,
-    record_key,
-)
+from assistant.evaluation.corpus import index_records, record_key
+from assistant.evaluation.data import Question, Record, by_language, is_held_back, read_questions, read_records
+from assistant.evaluation.metrics import auroc
 from assistant.extract import READ_SENTENCES, Reader, TokenEmbeddings, against_none, best_fitting
 from assistant.reader.model import DIMENSION, Array, SentenceReader, pad, pad_usual, read_pairs
 from index import Index, TokenVectors
@@ -120,7 +113,7 @@ def make_example(
         others=[sentence.tokens.vectors for sentence, holds in zip(found, holds_answer, strict=True) if not holds],
         among=[sentence.text in gold for sentence in found[:READ_SENTENCES]],
         candidates=[sentence.tokens.vectors for sentence in found[:READ_SENTENCES]],
-        held_back=is_held_back(record.title if record else question.id),
+        held_back=is_held_back(question, record),
     )
 
 
@@ -131,11 +124,6 @@ def gold_sentences(question: Question, record: Record | None, index: Index) -> s
     text = index.text(record_key(record))
     spans = sentences(text, record.language)
     return {text[start:end] for start, end in spans if any(start <= at < end for at in question.starts)}
-
-
-def is_held_back(title: str) -> bool:
-    """Choose one article in five by its title, so that its translations go with it."""
-    return zlib.crc32(title.encode()) % 5 == 3
 
 
 def train(examples: Sequence[Example], epochs: int) -> SentenceReader:
@@ -205,12 +193,6 @@ def measure(reader: SentenceReader, examples: Sequence[Example]) -> str:
         if any(example.among):
             first.append(example.among[int(np.argmax(probabilities))])
     return f"right {np.mean(first):.3f} of {len(first)}, AUROC {auroc(np.array(confidences), np.array(answerable)):.3f}"
-
-
-def auroc(scores: Array, labels: Array) -> float:
-    """Return the area under the receiver operating characteristic: the share of pairs put in the right order."""
-    differences = scores[labels][:, None] - scores[~labels][None, :]
-    return float(np.mean((differences > 0) + 0.5 * (differences == 0)))
 
 
 if __name__ == "__main__":
