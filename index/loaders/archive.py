@@ -30,7 +30,7 @@ class Archive:
     def __init__(self, content: bytes) -> None:
         try:
             self._zip = ZipFile(BytesIO(content))
-        except (BadZipFile, ValueError, OverflowError) as error:
+        except (BadZipFile, NotImplementedError, ValueError, OverflowError) as error:
             raise _broken(error) from None
         members = self._zip.infolist()
         size = sum(member.file_size for member in members)

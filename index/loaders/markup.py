@@ -50,17 +50,25 @@ def parse_html(text: str) -> Element:
     """Parse HTML as browsers do, whatever is wrong with it; None where there is nothing in it."""
     parser = html.HTMLParser(encoding="utf-8", no_network=True, remove_comments=True, remove_pis=True)
     # Bytes: of a text that declares an encoding, lxml would take that.
-    return html.document_fromstring(text.encode(errors="replace"), parser) if text.strip() else None
+    try:
+        return html.document_fromstring(text.encode(errors="replace"), parser)
+    except etree.ParserError:
+        return None
 
 
 def local_name(element: Element) -> str:
     """Give the name of an element without its namespace; "" for what is none (comments, entities)."""
-    return etree.QName(element).localname if isinstance(element.tag, str) else ""
+    return _without_namespace(element.tag) if isinstance(element.tag, str) else ""
 
 
 def attribute(element: Element, name: str) -> str | None:
     """Give an attribute by its name without namespace."""
-    return next((value for key, value in element.attrib.items() if etree.QName(key).localname == name), None)
+    return next((value for key, value in element.attrib.items() if _without_namespace(key) == name), None)
+
+
+def _without_namespace(name: str) -> str:
+    # HTML can have names that are none in XML: etree.QName refuses them.
+    return name.rpartition("}")[2]
 
 
 def children(element: Element, *names: str) -> Iterator[Element]:

@@ -28,6 +28,12 @@ def read_odt(content: bytes) -> Loaded:
     return Loaded(by_headings(blocks), **about | {"title": about.get("title") or first_heading(blocks)})
 
 
+def sheets(archive: Archive) -> Iterator[tuple[str, list[list[str]]]]:
+    """Give name and rows of each sheet of an OpenDocument spreadsheet, values as they are shown."""
+    for table in outermost(archive.xml("content.xml"), {"table"}):
+        yield attribute(table, "name") or "", [_cells(line) for line in _lines(table)]
+
+
 def open_opendocument(content: bytes) -> Archive:
     """Open an OpenDocument file; raises UnreadableFile, also where it needs a password."""
     archive = Archive(content)
@@ -62,7 +68,7 @@ def _blocks(element: Element, in_list: bool = False) -> Iterator[Block]:
             for below in outermost(child, {"note-body", "text-box"}):
                 yield from _blocks(below)
         elif name == "table":
-            yield from (Block(_row(line), run="row") for line in outermost(child, {"table-row"}, {"table"}))
+            yield from (Block(row(_cells(line)), run="row") for line in _lines(child))
         elif name not in LISTS:
             yield from _blocks(child, in_list or name == "list")
 
@@ -72,14 +78,18 @@ def _level(heading: Element) -> int:
     return int(level) if level in {*"123456789"} else 1
 
 
-def _row(line: Element) -> str:
+def _lines(table: Element) -> Iterator[Element]:
+    return outermost(table, {"table-row"}, unseen={"table"})
+
+
+def _cells(line: Element) -> list[str]:
     cells: list[str] = []
     for cell in children(line, "table-cell", "covered-table-cell"):
         text = " ".join(block.text for block in _blocks(cell))
         cells += [text] * _count(cell, "number-columns-repeated", COLUMNS)
     while cells and not cells[-1]:
         cells.pop()
-    return row(cells)
+    return cells
 
 
 def _text(element: Element) -> str:

@@ -6,19 +6,23 @@ A row is found alone, so it stays whole and brings its header with it.
 import csv
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import date, datetime, time, timedelta
+from datetime import datetime
+from functools import reduce
 from io import BytesIO, StringIO
 
-from python_calamine import CalamineError, CalamineSheet, CalamineWorkbook, PasswordError, SheetTypeEnum
+from python_calamine import CalamineError, CalamineWorkbook, PasswordError, SheetTypeEnum
 
 from index.errors import UnreadableFile
 from index.loaders.archive import Archive, described
-from index.loaders.opendocument import described_opendocument, open_opendocument
+from index.loaders.opendocument import described_opendocument, open_opendocument, sheets
 from index.loaders.parts import Loaded, Part, grouped
 from index.loaders.text import decode
 
 DELIMITERS = ("\t", ";", "|", ",")
 SAMPLE_ROWS = 50
+CELLS = 20_000_000
+"""Of a sheet, empty ones too: calamine takes 32 bytes for each, and ends the process where there is no room."""
+CELL = re.compile(rb'\sr="(?P<column>[A-Z]{1,3})(?P<row>[0-9]{1,7})"')
 
 
 def read_csv(content: bytes) -> Loaded:
@@ -58,13 +62,32 @@ def _csv_line(cells: list[str], delimiter: str) -> str:
 def read_xlsx(content: bytes) -> Loaded:
     """Read an .xlsx file: each sheet's rows; raises UnreadableFile."""
     archive = Archive(content)
+    for name in sorted(archive.names):
+        if name.startswith("xl/worksheets/sheet"):
+            _refuse_desert(archive.read(name))
     return Loaded(list(_sheets(content)), **described(archive))
 
 
 def read_ods(content: bytes) -> Loaded:
     """Read an .ods file as an .xlsx file; raises UnreadableFile."""
     archive = open_opendocument(content)
-    return Loaded(list(_sheets(content)), **described_opendocument(archive))
+    parts = [
+        part for number, (name, rows) in enumerate(sheets(archive), start=1) for part in _sheet(rows, number, name)
+    ]
+    return Loaded(parts, **described_opendocument(archive))
+
+
+def _refuse_desert(sheet: bytes) -> None:
+    """Raise UnreadableFile for a sheet with values so far from each other that all between them has no room."""
+    columns, rows = b"", 0
+    for cell in CELL.finditer(sheet):
+        columns = max(columns, cell["column"], key=lambda name: (len(name), name))
+        rows = max(rows, int(cell["row"]))
+    width = reduce(lambda number, letter: 26 * number + letter - ord("A") + 1, columns, 0)
+    if width * rows > CELLS:
+        raise UnreadableFile(
+            f"a sheet of {width:,} columns and {rows:,} rows, mostly empty; delete what stands far out"
+        )
 
 
 def _sheets(content: bytes) -> Iterator[Part]:
@@ -72,17 +95,16 @@ def _sheets(content: bytes) -> Iterator[Part]:
         workbook = CalamineWorkbook.from_filelike(BytesIO(content))
         for number, sheet in enumerate(workbook.sheets_metadata, start=1):
             if sheet.typ == SheetTypeEnum.WorkSheet:
-                yield from _sheet(workbook.get_sheet_by_name(sheet.name), number, sheet.name)
+                rows = workbook.get_sheet_by_name(sheet.name).iter_rows()
+                yield from _sheet([[_written(value) for value in cells] for cells in rows], number, sheet.name)
     except PasswordError:
         raise UnreadableFile("needs a password; save a copy without one") from None
     except (CalamineError, OSError) as error:
         raise UnreadableFile(f"broken: {error}") from None
 
 
-def _sheet(sheet: CalamineSheet, number: int, name: str) -> list[Part]:
-    rows = [[_written(value) for value in cells] for cells in sheet.iter_rows()]
-    rows = [cells for cells in rows if any(cells)]
-    above, header, below = _parted(rows)
+def _sheet(rows: Iterable[list[str]], number: int, name: str) -> list[Part]:
+    above, header, below = _parted([cells for cells in rows if any(cells)])
     lines = [" | ".join(filter(None, cells)) for cells in above]
     return grouped([*lines, *(_named(cells, header) for cells in below)], page=number, name=name)
 
@@ -110,17 +132,13 @@ def _named(cells: Iterable[str], header: Sequence[str]) -> str:
 
 
 def _written(value: object) -> str:
-    """Write a cell as one reads it: no time where it is midnight, no decimals where there are none."""
+    """Write a cell as one reads it: no decimals where there are none, days and times in ISO 8601."""
     match value:
         case bool():
             return str(value).lower()
         case float():
             return f"{value:.15g}"
-        case datetime() if value.time() == time():
-            return value.date().isoformat()
-        case datetime() | date() | time():
-            return value.isoformat(" ", "minutes") if isinstance(value, datetime) else value.isoformat()
-        case timedelta():
-            return str(value)
+        case datetime():
+            return value.isoformat(" ", "minutes")
         case _:
             return " ".join(str(value).split())

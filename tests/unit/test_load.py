@@ -1,4 +1,5 @@
 import os
+import re
 from io import BytesIO
 from pathlib import Path
 from zipfile import ZipFile
@@ -109,7 +110,18 @@ def ole(stream: str) -> bytes:
 
 WHOLE_DOCX = docx(paragraph("Un texte assez long pour que la fin du fichier manque. " * 20))
 
+
+def with_password(content: bytes) -> bytes:
+    """Set the mark of encryption on every member of an archive."""
+    marked = bytearray(content)
+    for header, place in ((rb"PK\x03\x04", 6), (rb"PK\x01\x02", 8)):
+        for found in re.finditer(header, content):
+            marked[found.start() + place] |= 1
+    return bytes(marked)
+
+
 REASONS = [
+    ("secret.xlsx", with_password(xlsx({"Feuil1": [["Un texte."]]})), "needs a password"),
     ("secret.pdf", PASSWORD_PDF, "needs a password"),
     ("secret.docx", ole("EncryptedPackage"), "needs a password"),
     (

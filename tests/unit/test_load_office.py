@@ -89,7 +89,8 @@ def test_only_what_one_sees_in_a_word_document_is_read() -> None:
     body = (
         "<w:p><w:r><w:t>Un mot cou</w:t></w:r><w:r><w:softHyphen/></w:r><w:r><w:t>pé,</w:t><w:tab/><w:t>puis</w:t>"
         "<w:br/>"
-        "<w:t>porte</w:t><w:noBreakHyphen/><w:t>clés</w:t></w:r><w:del><w:r><w:delText>supprimé</w:delText></w:r></w:del>"
+        "<w:t>porte</w:t><w:noBreakHyphen/><w:t>clés</w:t></w:r><w:del><w:r><w:delText>supprimé</w:delText><w:tab/></w:r></w:del>"
+        "<w:moveFrom><w:r><w:t>déplacé</w:t></w:r></w:moveFrom>"
         "<w:ins><w:r><w:t> ajouté</w:t></w:r></w:ins><w:r><w:instrText>PAGE</w:instrText></w:r></w:p>"
         + paragraph("Chapitre 1 ..... 3", "TM1")
         + f"<w:sdt><w:sdtContent>{paragraph('Dans un contrôle.')}</w:sdtContent></w:sdt>"
@@ -181,7 +182,7 @@ RTF = (
     b"\\pard{\\listtext\\'b7\\tab}\\ls1 un\\par\r\n\\pard\\ls1 deux\\par"
     rb"\trowd\pard\intbl Header row\cell Mon\par\cell\row\pard{\pict 89504e47}"
     rb"{\field{\*\fldinst HYPERLINK x}{\fldrslt un lien}}"
-    b"\\bin5 }}}}}\\par fin}"
+    b"\\bin5 IMAGE\\par fin}"
 )
 
 

@@ -79,7 +79,7 @@ PROSE = [
     "Sainte-Adèle et a demandé que la partie avant du bâtiment soit gardée,",
     "Montréal ayant été consultée au cours de la séance du mois de juin.",
     "Une autre phrase.",
-    "Le conseil",
+    "Une ligne qui finit avant le bord de la page",
     "Membres présents",
 ]
 

@@ -1,5 +1,6 @@
 import pytest
 
+from index.errors import UnreadableFile
 from index.loaders.data import read_json, read_json_lines
 from index.loaders.parts import GROUP_CHARACTERS, Loaded
 from index.loaders.tables import read_csv, read_ods, read_xlsx
@@ -23,6 +24,10 @@ def test_semicolons_win_where_commas_are_in_the_numbers() -> None:
     assert texts(read_csv(b"nom;prix;taux\nun the;1,5;2,5\nun cafe;3,5;4,5\n")) == [
         "nom;prix;taux\n\nun the;1,5;2,5\n\nun cafe;3,5;4,5"
     ]
+
+
+def test_commas_in_the_header_alone_part_nothing() -> None:
+    assert texts(read_csv(b"Nom, usage, autres;Ville\nAnne;Paris\n")) == ["Nom, usage, autres;Ville\n\nAnne;Paris"]
 
 
 def test_a_csv_field_with_its_own_delimiter_or_lines_keeps_its_row_on_one_line() -> None:
@@ -82,10 +87,15 @@ def test_a_row_of_a_workbook_names_its_columns_and_a_part_its_sheet() -> None:
 
 def test_a_workbook_without_a_header_has_bars_between_its_values() -> None:
     loaded = read_xlsx(
-        xlsx({"Notes": [[1, 2], [3, ""]], "Titre": [["Ventes de l'année", ""], ["Nom", "Prix"], ["Anne", 2]]})
+        xlsx(
+            {
+                "Notes": [[1, 2], [3, ""]],
+                "Titre": [["Ventes", "en euros", "", "", ""], [*"ABCDE"], ["Anne", 2, 3, 4, 5]],
+            }
+        )
     )
 
-    assert texts(loaded) == ["1 | 2\n\n3", "Ventes de l'année\n\nNom: Anne; Prix: 2"]
+    assert texts(loaded) == ["1 | 2\n\n3", "Ventes | en euros\n\nA: Anne; B: 2; C: 3; D: 4; E: 5"]
 
 
 def test_the_header_is_with_every_row_of_a_long_sheet() -> None:
@@ -95,6 +105,24 @@ def test_the_header_is_with_every_row_of_a_long_sheet() -> None:
 
     assert "\n\n".join(parts).split("\n\n") == [f"Nom: {name}; Numéro: {number}" for name, number in rows]
     assert all(len(part) < GROUP_CHARACTERS + 50 for part in parts)
+
+
+def test_a_sheet_with_a_value_at_its_far_end_is_refused_before_it_takes_all_memory() -> None:
+    far = '<c r="XFD20000" t="inlineStr"><is><t>fin</t></is></c>'
+
+    with pytest.raises(UnreadableFile, match=r"a sheet of 16,384 columns and 20,000 rows"):
+        read_xlsx(xlsx({"Loin": [['<c r="A1"><v>1</v></c>', far]]}))
+
+
+def test_rows_and_cells_that_an_opendocument_sheet_repeats_are_not_written_a_million_times() -> None:
+    cells = '<table:table-cell table:number-columns-repeated="99999999"><text:p>a</text:p></table:table-cell>'
+    empty = '<table:table-row table:number-rows-repeated="1048576"><table:table-cell/></table:table-row>'
+    body = f"<table:table><table:table-row>{cells}</table:table-row>{empty}</table:table>"
+
+    [part] = read_ods(opendocument("spreadsheet", body)).parts
+
+    assert set(part.text) <= set("a | ")
+    assert len(part.text) < 5_000
 
 
 def test_an_opendocument_sheet_is_read_as_a_workbook() -> None:
