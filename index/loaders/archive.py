@@ -31,7 +31,7 @@ class Archive:
         try:
             self._zip = ZipFile(BytesIO(content))
         except (BadZipFile, NotImplementedError, ValueError, OverflowError) as error:
-            raise _broken(error) from None
+            raise UnreadableFile(f"broken: a part is missing, or it is no office file or book ({error})") from None
         members = self._zip.infolist()
         size = sum(member.file_size for member in members)
         if len(members) > MEMBERS or size > max(SMALL_BYTES, min(UNPACKED_BYTES, PACKED_TIMES * len(content))):

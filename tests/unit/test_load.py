@@ -140,6 +140,7 @@ REASONS = [
     ("sans.docx", archive({"word/document.xml": "<w/>"}), "^broken: "),
     ("sans.xlsx", archive({"xl/workbook.xml": "<w/>"}), "^broken: "),
     ("mal.docx", docx("<w:p>"), "^broken: .*tag mismatch"),
+    ("mal.ods", opendocument("spreadsheet", "<table:table><table:table-row></x>"), "^broken: .*tag mismatch"),
     ("vide.docx", docx(""), "no text in it"),
     ("vide.pptx", pptx(["", ""]), "no text in it"),
     ("vide.xlsx", xlsx({"Feuil1": []}), "no text in it"),

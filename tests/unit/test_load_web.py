@@ -91,6 +91,12 @@ def test_a_page_that_is_no_article_is_read_whole_but_for_what_stands_around() ->
     assert not any(word in texts(loaded)[0][1] for word in ("Accueil", "x()", "caché"))
 
 
+def test_a_page_with_broken_tags_is_read_all_the_same() -> None:
+    [(_, text)] = texts(read_html(b"<html><body><m<>Un <p}un>texte</p}un>.<x\xc2\xa0y>Fin.</body></html>"))
+
+    assert text == "Un texte.Fin."
+
+
 def test_what_is_taken_for_an_author_but_is_none_is_left_out() -> None:
     page = ARTICLE.format(charset="utf-8").replace(
         "Claire Dupont", "Authority control databases National United States"
