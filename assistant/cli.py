@@ -2,10 +2,11 @@
 
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
@@ -18,8 +19,9 @@ if TYPE_CHECKING:
     from assistant.answer import Assistant
     from assistant.evaluation.data import Selection
     from assistant.evaluation.report import Report
+    from assistant.progress import Draw
     from assistant.types import Answer, Message
-    from index import Catalog, IndexSettings, Plan, Progress, Source, SyncReport
+    from index import Catalog, IndexSettings, Plan, Source, Stop, SyncReport
 
 app = typer.Typer(
     help="Ask questions of your documents; get answers with verified citations, or an honest no.",
@@ -31,36 +33,66 @@ app = typer.Typer(
 USAGE = 2
 """Exit status for wrong use, or nothing indexed; anything else that goes wrong is 1."""
 FAILED = 1
+STOPPED = 130
+"""As a shell says of a process that Ctrl-C ended."""
+
+CHANGES = {
+    ("added", True): "+ {0}",
+    ("updated", True): "~ {0}",
+    ("moved", False): "> {1} → {0}",
+    ("copied", False): "= {0}  (the same as {1})",
+    ("deleted", True): "- {0}",
+    ("deleted", False): "- {0}  (the same stays at {1})",
+}
+"""What becomes of a path, and whether no other path has to do with it → the line that says so."""
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 
 
 @app.command()
 def index(
-    paths: Annotated[list[Path] | None, typer.Argument(help="Folders or files.", show_default="seeds/")] = None,
+    paths: Annotated[
+        list[str] | None, typer.Argument(help="Folders or files; with --remove also ids.", show_default="seeds/")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
+    remove: Annotated[bool, typer.Option("--remove", help="Forget documents or folders, on the disk too.")] = False,
+    rebuild: Annotated[
+        bool, typer.Option("--rebuild", help="Make the index again from the files, of all folders it knows.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Bring the index in step with folders or files."""
+    """Bring the index in step with folders or files; or forget some of it; or make it again."""
+    if remove and (rebuild or not paths):
+        raise typer.BadParameter("--remove takes ids, files or folders, and no --rebuild")
+    if rebuild and dry_run:
+        raise typer.BadParameter("--rebuild has no --dry-run: it would add every file")
     with reported():
-        from index import IndexSettings, create_index, plan
+        from index import IndexSettings, plan, removal
 
         settings = IndexSettings()
-        wanted = paths or [Path("seeds")]
         if dry_run:
             with catalog_as_it_is(settings) as catalog:
-                print_plan(plan(wanted, catalog), as_json)
+                print_plan(removal(paths or [], catalog) if remove else plan(folders(paths), catalog), as_json)
             return
-        with create_index(settings) as opened:
-            planned = plan(wanted, opened.catalog)
-            with bar(len(planned.put)) as on_progress:
-                report = opened.sync(planned, on_progress)
-            documents, chunks = opened.catalog.counts()
+        with stoppable() as stop:
+            if remove:
+                report = removed(settings, paths or [])
+            elif rebuild:
+                report = rebuilt(settings, paths or [], stop)
+            else:
+                report = synced(settings, folders(paths), stop)
+        with catalog_as_it_is(settings) as catalog:
+            documents, chunks = catalog.counts()
     if as_json:
         print_json(report.as_dict())
     else:
         print_report(report, documents, chunks)
-    if not report.indexed:
+    if report.pending:
+        in_all = report.indexed + report.pending
+        say(f"Stopped. {report.indexed} of {in_all} documents are indexed; run the same command to go on")
+        raise typer.Exit(STOPPED)
+    if not (report.indexed or remove):
+        say("Nothing readable was found there. Name a folder or a file that holds text: assistant index FOLDER")
         raise typer.Exit(USAGE)
 
 
@@ -204,7 +236,7 @@ def reported() -> Iterator[None]:
     from pydantic import ValidationError
 
     from assistant.errors import AssistantError, InvalidData, InvalidQuestion
-    from index import IndexingError, IndexNotFound, InvalidFilter, NothingToIndex, SourceNotFound
+    from index import IndexingError, IndexNotFound, InvalidFilter, NothingToIndex, SourceNotFound, Stopped
 
     try:
         yield
@@ -214,6 +246,9 @@ def reported() -> Iterator[None]:
     except (IndexingError, AssistantError, OSError) as error:
         say(str(error))
         raise typer.Exit(FAILED) from error
+    except KeyboardInterrupt as error:
+        say("Stopped. Nothing was changed" if isinstance(error, Stopped) else "Stopped")
+        raise typer.Exit(STOPPED) from error
     except ValidationError as error:
         for fault in error.errors():
             place = ".".join(map(str, fault["loc"]))
@@ -249,22 +284,80 @@ def evaluated(folder: Path, questions: Path | None, selection: "Selection") -> "
     return report(data, selection, settings, asking)
 
 
-@contextmanager
-def bar(documents: int) -> Iterator[Callable[["Progress"], None]]:
-    """Show progress on standard error: a bar in a terminal, nothing for an empty plan."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+def folders(paths: list[str] | None) -> list[Path]:
+    """Give the folders and files to index."""
+    return [Path(path) for path in paths or ["seeds"]]
 
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("documents, {task.fields[chunks]} chunks"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True), disable=not documents) as progress:
-        task = progress.add_task("Indexing", total=documents, chunks=0)
-        yield lambda step: progress.update(task, completed=step.documents, chunks=step.chunks)
+
+def synced(settings: "IndexSettings", paths: list[Path], stop: "Stop") -> "SyncReport":
+    """Bring the index in step with folders and files."""
+    from rich.console import Console
+
+    from index import create_index, plan
+
+    with create_index(settings) as opened:
+        with Console(stderr=True).status("Comparing the files with what is indexed"):
+            planned = plan(paths, opened.catalog, stop)
+        with progress() as draw:
+            return opened.sync(planned, draw, stop)
+
+
+def removed(settings: "IndexSettings", sources: list[str]) -> "SyncReport":
+    """Forget documents, and say what the next sync would bring back."""
+    from index import open_mismatched, removal
+
+    with open_mismatched(settings) as opened:
+        planned = removal(sources, opened.catalog)
+        report = opened.remove(planned)
+    for path in planned.remove:
+        there = "  (the file is still there: the next sync of its folder indexes it again)" * Path(path).exists()
+        say(f"- {printable(path)}{there}")
+    return report
+
+
+def rebuilt(settings: "IndexSettings", paths: list[str], stop: "Stop") -> "SyncReport":
+    """Make the index again; a stop leaves the old one, and nothing else."""
+    from index import Stopped, rebuild_index
+
+    with progress() as draw:
+        report = rebuild_index(settings, [Path(path) for path in paths], draw, stop)
+    if report.pending:
+        raise Stopped
+    return report
+
+
+@contextmanager
+def progress() -> Iterator["Draw"]:
+    """Show progress on standard error."""
+    from rich.console import Console
+
+    from assistant.progress import bar, lines
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lines(say)
+        return
+    with bar(console) as draw:
+        yield draw
+
+
+@contextmanager
+def stoppable() -> Iterator["Stop"]:
+    """Let the first Ctrl-C stop the work, but not in the middle of a write, and the second end the process at once."""
+    from index import Stop
+
+    stop = Stop()
+
+    def interrupt(*_: object) -> None:
+        # Safe at any moment: what was acknowledged is on the disk, and the rest is put right at the next start.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        stop.interrupt()
+
+    before = signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager
@@ -332,25 +425,21 @@ def ids(sources: list[str], catalog: "Catalog") -> tuple[str, ...]:
 
 
 def print_plan(plan: "Plan", as_json: bool) -> None:
-    """Say what a sync would do."""
+    """Say what a sync would do, in all and path by path."""
     if as_json:
-        print_json(plan.report.as_dict())
+        print_json(plan.report.as_dict() | {"changes": [asdict(change) for change in plan.changes]})
         return
     typer.echo(str(plan.report))
-    for content in plan.put:
-        typer.echo(f"{'~' if content.updates else '+'} {content.paths[0]}")
-    for path in plan.remove:
-        typer.echo(f"- {path}")
+    for change in plan.changes:
+        typer.echo(CHANGES[change.change, change.origin is None].format(*map(printable, (change.path, change.origin))))
     for row in plan.report.unreadable:
-        typer.echo(f"! {row.path}: {row.reason}")
+        typer.echo(f"! {printable(row.path)}: {row.reason}")
 
 
 def print_report(report: "SyncReport", documents: int, chunks: int) -> None:
     """Say what a sync did, file by file where something was not read."""
     for row in report.unreadable:
-        say(f"not indexed: {row.path}: {row.reason}")
-    if not report.indexed:
-        say("Nothing readable was found there. Name a folder or a file that holds text: assistant index FOLDER")
+        say(f"not indexed: {printable(row.path)}: {row.reason}")
     typer.echo(f"{report}  ({documents} documents, {chunks} chunks in the index)")
 
 
@@ -360,7 +449,7 @@ def print_answer(answer: "Answer", paths: dict[str, str]) -> None:
 
     typer.echo(answer.text)
     for citation in answer.citations:
-        path = paths.get(citation.passage.source, citation.passage.source)
+        path = printable(paths.get(citation.passage.source, citation.passage.source))
         typer.echo(f"\n[{citation.number}] {citation.label}\n    {path}:{citation.start}-{citation.end}")
         if citation.also_in:
             typer.echo(f"    also in: {named(citation.also_in)}")
@@ -372,10 +461,12 @@ def print_answer(answer: "Answer", paths: dict[str, str]) -> None:
 
 
 def print_sources(found: list["Source"]) -> None:
-    """Print two lines for each document."""
+    """Print two lines for each document, and one for each further file of the same content."""
     for source in found:
         facts = ", ".join(filter(None, [f"{source.chunks} chunks", source.language, source.date, source.author]))
-        typer.echo(f"{source.id}  {source.title}\n    {source.path}  ({facts})")
+        typer.echo(f"{source.id}  {printable(source.title)}\n    {printable(source.path)}  ({printable(facts)})")
+        for path in source.paths[1:]:
+            typer.echo(f"    {printable(path)}")
 
 
 def print_lines(lines: Iterable[str]) -> None:
@@ -387,6 +478,11 @@ def print_lines(lines: Iterable[str]) -> None:
 def print_json(content: object) -> None:
     """Print one JSON document on standard output."""
     typer.echo(json.dumps(content, ensure_ascii=False, indent=2))
+
+
+def printable(text: str | None) -> str:
+    """Replace what would move the cursor or begin a line: names of files and titles are written by anybody."""
+    return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in text or "")
 
 
 def say(message: str) -> None:

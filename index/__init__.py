@@ -4,7 +4,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from index.build import Index, create_index, open_catalog, open_index
+    from index.build import Index, create_index, open_catalog, open_index, open_mismatched, rebuild_index
     from index.catalog import Catalog
     from index.embed import SentenceTransformerEmbeddings, TokenVectors
     from index.errors import (
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from index.search import HybridRetriever
     from index.settings import IndexSettings
     from index.split import SentenceSplitter
-    from index.sync import Plan, plan
+    from index.stop import Stop, Stopped
+    from index.sync import PathChange, Plan, plan, removal
     from index.types import ChunkMetadata, File, Filter, Passage, Progress, Source, SyncReport, Unreadable
 
 __all__ = [
@@ -43,12 +44,15 @@ __all__ = [
     "InvalidFilter",
     "NothingToIndex",
     "Passage",
+    "PathChange",
     "Plan",
     "Progress",
     "SentenceSplitter",
     "SentenceTransformerEmbeddings",
     "Source",
     "SourceNotFound",
+    "Stop",
+    "Stopped",
     "StoreLost",
     "StoreUnavailable",
     "SyncReport",
@@ -59,11 +63,14 @@ __all__ = [
     "detect",
     "open_catalog",
     "open_index",
+    "open_mismatched",
     "plan",
+    "rebuild_index",
+    "removal",
 ]
 
 _MODULES = {
-    "build": ("Index", "create_index", "open_catalog", "open_index"),
+    "build": ("Index", "create_index", "open_catalog", "open_index", "open_mismatched", "rebuild_index"),
     "catalog": ("Catalog",),
     "embed": ("SentenceTransformerEmbeddings", "TokenVectors"),
     "errors": (
@@ -83,7 +90,8 @@ _MODULES = {
     "search": ("HybridRetriever",),
     "settings": ("IndexSettings",),
     "split": ("SentenceSplitter",),
-    "sync": ("Plan", "plan"),
+    "stop": ("Stop", "Stopped"),
+    "sync": ("PathChange", "Plan", "plan", "removal"),
     "types": ("ChunkMetadata", "File", "Filter", "Passage", "Progress", "Source", "SyncReport", "Unreadable"),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}

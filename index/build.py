@@ -1,34 +1,43 @@
 """The only place where the parts of an index are joined; below it there are plain values, no settings."""
 
+import logging
 import threading
-from collections.abc import Callable, Sequence, Set
-from contextlib import ExitStack, closing
-from functools import cached_property
+from collections.abc import Callable, Iterator, Sequence, Set
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
+from langchain_text_splitters import TextSplitter
 
-from index.catalog import Catalog, Follower, Vector, document_of, follow
+from index.catalog import Catalog, Follower, Vector, document_of, follow, salvage_roots
 from index.embed import SentenceTransformerEmbeddings
-from index.errors import IndexingError, IndexNotFound, StoreLost
+from index.errors import IndexingError, IndexNotFound, NothingToIndex, StoreLost, StoreUnavailable
 from index.lock import lock
 from index.models import fingerprint
 from index.sandbox import Limits, Sandbox
 from index.settings import IndexSettings
-from index.split import SentenceSplitter
-from index.sync import Load, Plan, sync
+from index.split import SPLITTER, SentenceSplitter
+from index.stop import NEVER, Stop
+from index.swap import NEW, commit, settle
+from index.sync import Load, Plan, plan, sync
 from index.terms import query_terms
 from index.types import EVERYTHING, Filter, Progress, Source, SyncReport
 
 if TYPE_CHECKING:
     from index.lexical import LexicalIndex
     from index.search import HybridRetriever, Ranking
-    from index.vectors import Probe, VectorIndex
+    from index.vectors import Probe, Server, VectorIndex
+
+logger = logging.getLogger(__name__)
 
 CATALOG = "catalog.sqlite"
 LOOKED_THROUGH = 4
 """How many times the wanted chunks are looked through for those of chosen documents, before all of theirs are."""
+FOLLOW_CHUNKS = 500
+"""After how many chunks the indexes follow while a sync goes on: so much is left to do after a stop or a kill."""
 
 
 def open_index(settings: IndexSettings) -> "Index":
@@ -38,18 +47,39 @@ def open_index(settings: IndexSettings) -> "Index":
     """
     # Looked at before it is owned: a folder without an index stays as it is, no lock is left in it.
     with closing(open_catalog(settings)) as catalog:
-        if not catalog.sources():
+        if catalog.counts() == (0, 0):
             raise IndexNotFound(f"No document in the index at {settings.path}. Add some: assistant index FOLDER")
-    return _owned(settings, lambda path, _: Catalog.open(path))
+    return own(settings, recipe(settings), open_matching)
 
 
 def create_index(settings: IndexSettings) -> "Index":
     """Open the index, or make an empty one where there is none; raises as open_index does."""
+    return own(settings, recipe(settings), open_or_create)
 
-    def open_or_create(path: Path, expected: str) -> Catalog:
-        return Catalog.open(path) if path.exists() else Catalog.create(path, expected)
 
-    return _owned(settings, open_or_create)
+def open_mismatched(settings: IndexSettings) -> "Index":
+    """Open the index, of whatever model and sizes, to remove documents from it; it cannot be searched.
+
+    Raises IndexNotFound, IndexLocked, StoreUnavailable.
+    """
+    open_catalog(settings).close()
+    return own(settings, recipe(settings), lambda path, _: Catalog.open(path))
+
+
+def rebuild_index(
+    settings: IndexSettings, paths: Sequence[Path], on_progress: Callable[[Progress], None], stop: Stop = NEVER
+) -> SyncReport:
+    """Make the index again from its files: from every root it knows, and from `paths`.
+
+    The old one need not be sound, nor of the same model; if it cannot be read, `paths` say what to index, or
+    what can still be read of its roots. It answers until the new one is whole, and stays where the new one does
+    not become so: where there is nothing to read, after a stop, an error or a kill.
+
+    Raises:
+        NothingToIndex: no root is known, one is not there, or one has lost all it held; see `plan`.
+        IndexLocked, StoreUnavailable, Stopped.
+    """
+    return rebuild(settings, recipe(settings), paths, on_progress, stop)
 
 
 def open_catalog(settings: IndexSettings) -> Catalog:
@@ -57,21 +87,119 @@ def open_catalog(settings: IndexSettings) -> Catalog:
     return Catalog.open(settings.path / CATALOG)
 
 
-def made_with(settings: IndexSettings) -> str:
-    """Name what an index is made with: another model or other sizes of chunks make another index."""
-    return f"{fingerprint(settings.embedding_model)}; {settings.chunk_tokens}+{settings.overlap_tokens} tokens"
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How documents become chunks and vectors; an index belongs to one."""
+
+    name: str
+    reader: Callable[[Stop], AbstractContextManager[Load]]
+    """Opens what reads files, for as long as a sync takes."""
+    splitter: TextSplitter
+    embeddings: SentenceTransformerEmbeddings
+    chunk_tokens: int
 
 
-def _owned(settings: IndexSettings, open_catalog: Callable[[Path, str], Catalog]) -> "Index":
-    expected = made_with(settings)
+def recipe(settings: IndexSettings) -> Recipe:
+    """Join reader, splitter and embedder; the model is loaded when it is first used."""
+    limits = Limits(
+        seconds=settings.file_seconds,
+        wall_seconds=2 * settings.file_seconds,
+        memory_bytes=settings.file_memory_megabytes * 1024**2,
+    )
+    sizes = f"{settings.chunk_tokens}+{settings.overlap_tokens} tokens"
+    embeddings = SentenceTransformerEmbeddings(settings.embedding_model)
+    return Recipe(
+        name=f"{fingerprint(settings.embedding_model)}; {SPLITTER} {sizes}",
+        reader=partial(_sandbox, limits),
+        splitter=SentenceSplitter(embeddings.token_spans, settings.chunk_tokens, settings.overlap_tokens),
+        embeddings=embeddings,
+        chunk_tokens=settings.chunk_tokens,
+    )
+
+
+@contextmanager
+def _sandbox(limits: Limits, stop: Stop) -> Iterator[Load]:
+    with Sandbox(limits, check=stop.check) as sandbox:
+        yield sandbox.load
+
+
+OpenCatalog = Callable[[Path, str], Catalog]
+"""The path of a catalog and the name of the recipe → the catalog."""
+
+
+def open_matching(path: Path, made_with: str) -> Catalog:
+    """Open a catalog that was made with this recipe."""
+    with ExitStack() as resources:
+        catalog = Catalog.open(path)
+        resources.callback(catalog.close)
+        catalog.expect(made_with)
+        resources.pop_all()
+    return catalog
+
+
+def open_or_create(path: Path, made_with: str) -> Catalog:
+    """Open a catalog that was made with this recipe, or make one where there is none."""
+    try:
+        return open_matching(path, made_with)
+    except IndexNotFound:
+        return Catalog.create(path, made_with)
+
+
+def own(settings: IndexSettings, recipe: Recipe, open_catalog: OpenCatalog) -> "Index":
+    """Own the folder, finish what a process that died has left in it, and open the index."""
     with ExitStack() as resources:
         resources.enter_context(lock(settings.path))
-        catalog = open_catalog(settings.path / CATALOG, expected)
-        resources.callback(catalog.close)
-        catalog.expect(expected)
-        embeddings = SentenceTransformerEmbeddings(settings.embedding_model)
-        splitter = SentenceSplitter(embeddings.token_spans, settings.chunk_tokens, settings.overlap_tokens)
-        return Index(settings, catalog, embeddings, splitter, resources.pop_all())
+        settle(settings.path)
+        catalog = open_catalog(settings.path / CATALOG, recipe.name)
+        return Index(settings, recipe, catalog, resources.pop_all())
+
+
+def rebuild(
+    settings: IndexSettings, recipe: Recipe, paths: Sequence[Path], on_progress: Callable[[Progress], None], stop: Stop
+) -> SyncReport:
+    """Make the index in the folder again: see `rebuild_index`."""
+    folder = settings.path
+    new = settings.model_copy(update={"path": folder / NEW})
+    with lock(folder):
+        settle(folder)
+        roots = _roots(folder / CATALOG, paths, stop)
+        old, obsolete = _catalog_id(folder / CATALOG), None
+        try:
+            with Index(new, recipe, Catalog.create(new.path / CATALOG, recipe.name), ExitStack()) as index:
+                obsolete = index.catalog.id
+                report = index.sync(plan(roots, index.catalog, stop), on_progress, stop)
+            if report.indexed and not report.pending:
+                commit(folder)
+                obsolete = old
+        finally:
+            settle(folder)
+            if settings.chroma_url and obsolete:
+                _server(settings, obsolete).drop()
+    return report
+
+
+def _catalog_id(path: Path) -> str | None:
+    try:
+        with closing(Catalog.open(path)) as catalog:
+            return catalog.id
+    except (IndexNotFound, StoreUnavailable):
+        return None
+
+
+def _roots(catalog: Path, paths: Sequence[Path], stop: Stop) -> list[Path]:
+    """Give the roots of an index and those that are named; all of them hold something to index."""
+    roots = [*paths]
+    try:
+        with closing(Catalog.open(catalog)) as old:
+            roots = [*map(Path, old.roots()), *paths]
+            plan(roots, old, stop)
+    except IndexNotFound:
+        pass
+    except StoreUnavailable:
+        roots = roots or [*map(Path, salvage_roots(catalog))]
+    if not roots:
+        raise NothingToIndex("It is not known what to index again. Name it: assistant index --rebuild FOLDER")
+    return roots
 
 
 class Index:
@@ -80,26 +208,16 @@ class Index:
     Threads may share it: many search while one syncs.
     """
 
-    def __init__(
-        self,
-        settings: IndexSettings,
-        catalog: Catalog,
-        embeddings: SentenceTransformerEmbeddings,
-        splitter: SentenceSplitter,
-        resources: ExitStack,
-    ) -> None:
+    def __init__(self, settings: IndexSettings, recipe: Recipe, catalog: Catalog, resources: ExitStack) -> None:
         self.catalog = catalog
-        self.embeddings = embeddings
+        self.embeddings = recipe.embeddings
         self.ready = False
         self._settings = settings
-        self._limits = Limits(
-            seconds=settings.file_seconds,
-            wall_seconds=2 * settings.file_seconds,
-            memory_bytes=settings.file_memory_megabytes * 1024**2,
-        )
-        self._splitter = splitter
+        self._recipe = recipe
         self._resources = resources
+        self._resources.callback(catalog.close)
         self._opening = threading.Lock()
+        self._applying = threading.Lock()
 
     def sources(self) -> list[Source]:
         """List what is indexed."""
@@ -109,29 +227,43 @@ class Index:
         """Return the stored text of a document; raise SourceNotFound where there is none of this id."""
         return self.catalog.text(source)
 
-    def sync(self, plan: Plan, on_progress: Callable[[Progress], None], load: Load | None = None) -> SyncReport:
-        """Carry out a plan (see sync.plan), then bring both indexes up to date.
+    def sync(self, plan: Plan, on_progress: Callable[[Progress], None], stop: Stop = NEVER) -> SyncReport:
+        """Carry out a plan (see sync.plan); both indexes follow meanwhile, and are up to date at the end.
 
-        load: reads a file; None for the loaders, in a child process with limits.
-
-        Raises IndexingError where chunks would be longer than the model reads, and what sync raises.
+        Raises IndexingError where chunks would be longer than the model reads, what sync raises, and Stopped where
+        somebody asked to stop before anything was done.
         """
         if self._settings.chroma_url:
             # A server is asked before the long work; what it missed, it gets though no file has changed since.
             self._catch_up()
         if not (plan.put or plan.point or plan.remove):
+            self.catalog.remember(plan.roots)
+            self._scrub()
             return plan.report
-        if self._settings.chunk_tokens > self.embeddings.max_tokens:
-            raise IndexingError(
-                f"The embedding model reads {self.embeddings.max_tokens} tokens, "
-                f"chunks have {self._settings.chunk_tokens}. "
-                f"Set INDEX_CHUNK_TOKENS={self.embeddings.max_tokens} or less"
-            )
-        with Sandbox(self._limits) as sandbox:
-            report = sync(plan, self.catalog, self._splitter, self.embeddings, on_progress, load=load or sandbox.load)
-        for follower in self._followers:
-            follow(self.catalog, follower)
+        self._begin_probe()
+        if plan.put:
+            with stop.interruptible():
+                self._insist_that_chunks_are_read()
+        self._follow(stop)
+        parts = (self._recipe.splitter, self._recipe.embeddings)
+        on_step = self._following(on_progress, stop)
+        with self._recipe.reader(stop) as load:
+            report = sync(plan, self.catalog, *parts, on_step, load=load, stop=stop)
+        self._follow(NEVER)
+        if not report.pending:
+            self._scrub()
         return report
+
+    def remove(self, plan: Plan) -> SyncReport:
+        """Carry out a removal (see sync.removal), and leave nothing on the disk that was made from the documents.
+
+        Both indexes are made again from the catalog for that: one or two milliseconds for each chunk that stays.
+        """
+        self._begin_probe()
+        self.catalog.forget(plan.remove)
+        self._follow(NEVER)
+        self._scrub()
+        return plan.report
 
     def retriever(self, k: int) -> "HybridRetriever":
         """Return a LangChain retriever of the k best passages."""
@@ -161,6 +293,30 @@ class Index:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _insist_that_chunks_are_read(self) -> None:
+        read, wanted = self.embeddings.max_tokens, self._recipe.chunk_tokens
+        if wanted > read:
+            raise IndexingError(
+                f"The embedding model reads {read} tokens, chunks have {wanted}. Set INDEX_CHUNK_TOKENS={read} or less"
+            )
+
+    def _following(self, on_progress: Callable[[Progress], None], stop: Stop) -> Callable[[Progress], None]:
+        """Let the indexes follow every few chunks, so that little is left to do whenever the sync ends."""
+        followed = 0
+
+        def step(progress: Progress) -> None:
+            nonlocal followed
+            on_progress(progress)
+            if progress.chunks - followed >= FOLLOW_CHUNKS:
+                followed = progress.chunks
+                self._follow(stop)
+
+        return step
+
+    def _scrub(self) -> None:
+        logger.debug("Old text is taken off the disk")
+        self.catalog.scrub()
 
     def _chosen(self, where: Filter) -> frozenset[str] | None:
         return None if where == EVERYTHING else self.catalog.matching(where)
@@ -192,8 +348,17 @@ class Index:
     def _catch_up(self) -> None:
         """Bring both indexes up to date while questions wait: what a server has lost is made again."""
         with self._opening:
-            for follower in self._opened_followers:
-                follow(self.catalog, follower)
+            self._apply(self._opened_followers, NEVER)
+
+    def _follow(self, stop: Stop) -> None:
+        """Bring both indexes up to date while questions are answered."""
+        logger.debug("The indexes follow")
+        self._apply(self._followers, stop)
+
+    def _apply(self, followers: Sequence[Follower], stop: Stop) -> None:
+        with self._applying:
+            for follower in followers:
+                follow(self.catalog, follower, stop=stop)
 
     @property
     def _followers(self) -> "tuple[VectorIndex, LexicalIndex]":
@@ -213,14 +378,11 @@ class Index:
         return vectors, lexical
 
     def _open_vectors(self) -> "VectorIndex":
-        from index.vectors import Address, Server, VectorIndex
+        from index.vectors import VectorIndex
 
-        settings = self._settings
-        if settings.chroma_url is None:
+        if self._settings.chroma_url is None:
             return VectorIndex.open(self._probe)
-        key = settings.chroma_key.get_secret_value() if settings.chroma_key else None
-        address = Address(str(settings.chroma_url).rstrip("/"), key, settings.chroma_database)
-        return VectorIndex(Server(address, self.catalog.id))
+        return VectorIndex(_server(self._settings, self.catalog.id))
 
     def _begin_probe(self) -> None:
         """Let a child process look at the folder of the vectors while this one loads the model."""
@@ -233,6 +395,14 @@ class Index:
         from index.vectors import Probe
 
         return Probe.start(self._settings.path / "vectors")
+
+
+def _server(settings: IndexSettings, catalog: str) -> "Server":
+    from index.vectors import Address, Server
+
+    key = settings.chroma_key.get_secret_value() if settings.chroma_key else None
+    address = Address(str(settings.chroma_url).rstrip("/"), key, settings.chroma_database)
+    return Server(address, catalog)
 
 
 def _of(documents: Set[str], ranking: "Ranking") -> "Ranking":

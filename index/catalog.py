@@ -56,6 +56,7 @@ from index.errors import (
     StoreUnavailable,
 )
 from index.language import CODES
+from index.stop import NEVER, Stop
 from index.types import File, Filter, Passage, Source
 
 Vector = NDArray[np.float32]
@@ -85,6 +86,8 @@ class StoredDocument:
     date: str | None
     chunks: tuple[Chunk, ...]
     author: str | None = None
+    loader: str = ""
+    """Id of the loader that read it."""
 
     @property
     def id(self) -> str:
@@ -127,25 +130,45 @@ class Follower(Protocol):
         """Forget everything, the position first or at the same time."""
 
 
-def follow(catalog: "Catalog", follower: Follower, batch_chunks: int = 2_000) -> None:
-    """Bring a follower up to date, in batches of about `batch_chunks` chunks.
+def follow(catalog: "Catalog", follower: Follower, batch_chunks: int = 500, stop: Stop = NEVER) -> None:
+    """Bring a follower up to date, in batches of about `batch_chunks` chunks; raises Stopped between two of them.
 
     A follower of another catalog, or one that is ahead of this one (then an older copy), starts again.
     """
     position = follower.position
-    if position is None or not catalog.reaches(position):
+    at = position.number if position and catalog.reaches(position) else NOWHERE
+    if at == NOWHERE:
         follower.clear()
-        position = Position(catalog.id, 0)
+    end = catalog.position.number
     changes: list[Change] = []
     size = 0
-    for change in catalog.changes(since=position.number):
+    for change in catalog.changes(since=at):
         changes.append(change)
         size += len(change.document.chunks) if change.document else 1
         if size >= batch_chunks:
-            follower.apply(changes, Position(catalog.id, change.number))
+            stop.check()
+            at = change.number
+            follower.apply(changes, Position(catalog.id, at))
             changes, size = [], 0
-    if changes or follower.position is None:
-        follower.apply(changes, Position(catalog.id, changes[-1].number if changes else 0))
+    end = max([end, *(change.number for change in changes)])
+    if at < end:
+        follower.apply(changes, Position(catalog.id, end))
+
+
+NOWHERE = -1
+"""Where a follower is that has not even seen an empty catalog."""
+
+
+def salvage_roots(path: Path) -> list[str]:
+    """Read the roots out of a catalog that is damaged or of another version; none where that cannot be done."""
+    engine = _engine(path)
+    try:
+        with _translated(path), engine.begin() as connection:
+            return _root_paths(connection)
+    except StoreUnavailable:
+        return []
+    finally:
+        engine.dispose()
 
 
 def document_id(content_hash: str) -> str:
@@ -217,7 +240,7 @@ class Catalog:
             if meta.get("schema") != SCHEMA:
                 raise StoreUnavailable(
                     f"The index at {path.parent} has schema {meta.get('schema')}, this version reads schema "
-                    f"{SCHEMA}. Use the version that made it, or delete the folder and index again."
+                    f"{SCHEMA}. Use the version that made it, or build it again: assistant index --rebuild"
                 )
         except IndexingError:
             engine.dispose()
@@ -237,7 +260,8 @@ class Catalog:
         if fingerprint != self.fingerprint:
             raise EmbeddingMismatch(
                 f"The index at {self.path.parent} was built with {self.fingerprint}, the settings say "
-                f"{fingerprint}. Set INDEX_EMBEDDING_MODEL back, or delete the folder and index again."
+                f"{fingerprint}. Set INDEX_EMBEDDING_MODEL and the sizes back, or build it again with what "
+                "the settings say: assistant index --rebuild"
             )
 
     def put(self, document: StoredDocument, paths: Collection[str]) -> None:
@@ -252,6 +276,7 @@ class Catalog:
             "date": document.date,
             "author": document.author,
             "text": document.text,
+            "loader": document.loader,
         }
         chunks = [
             {
@@ -281,16 +306,66 @@ class Catalog:
         Raises:
             SourceNotFound: one of the documents is not stored; nothing was written.
         """
+        if not documents:
+            return
         with self._writing() as connection:
             for document in set(documents.values()):
                 if not _holds(connection, document):
                     raise _no_source(document)
-            _point(connection, documents)
+            if _point(connection, documents):
+                _note_traces(connection)
 
     def remove(self, paths: Collection[str]) -> None:
-        """Forget paths; a document goes with its last path."""
+        """Take paths away; a document goes with its last path, a root with the last path below it."""
+        if not paths:
+            return
         with self._writing() as connection:
-            _forget(connection, paths)
+            if _remove(connection, paths):
+                _note_traces(connection)
+
+    def forget(self, paths: Collection[str]) -> None:
+        """Take paths away as `remove` does, and every document that is gone out of the change log too.
+
+        So followers cannot go on from where they are: they start again, and keep nothing made from these.
+        """
+        with self._writing() as connection:
+            _remove(connection, paths)
+            _note_traces(connection)
+            # A change number that no follower has come to.
+            number = connection.execute(insert(_changes), {"document": ""}).inserted_primary_key
+            _forget_log(connection, number[0] if number else 0)
+
+    def remember(self, roots: Collection[str]) -> None:
+        """Keep which folders and single files were indexed, to find everything again for a rebuild."""
+        new = set(roots).difference(self.roots())
+        if not new:
+            return
+        with self._writing() as connection:
+            connection.execute(insert(_roots), [{"path": root} for root in sorted(new)])
+
+    def roots(self) -> list[str]:
+        """Give the folders and single files from which something is indexed."""
+        with self._reading() as connection:
+            return _root_paths(connection)
+
+    @property
+    def has_traces(self) -> bool:
+        """Say whether text of documents that are gone may still be in the file."""
+        with self._reading() as connection:
+            return connection.scalar(select(_meta.c.value).where(_meta.c.key == TRACES)) is not None
+
+    def scrub(self) -> None:
+        """Take what is left of old text off the disk.
+
+        The log of the database is emptied; where documents are gone the whole file is written anew, which takes
+        their place on the disk twice for a moment. What another process is reading meanwhile is left for the next time.
+        """
+        traces = self.has_traces
+        with _translated(self.path):
+            emptied = _scrub(self._engine, anew=traces)
+        if traces and emptied:
+            with self._writing() as connection:
+                connection.execute(delete(_meta).where(_meta.c.key == TRACES))
 
     def hashes(self) -> dict[str, str]:
         """Give the content hash of the document under each path."""
@@ -298,19 +373,24 @@ class Catalog:
         with self._reading() as connection:
             return {row.path: row.content_hash for row in connection.execute(statement)}
 
-    def sources(self) -> list[Source]:
-        """List the documents by path; one that lies at several paths is listed under the first."""
-        chunks = select(_chunks.c.document, func.count().label("chunks")).group_by(_chunks.c.document).subquery()
-        paths = select(_paths.c.document, func.min(_paths.c.path).label("path")).group_by(_paths.c.document).subquery()
-        columns = [_documents.c[name] for name in ("id", "title", "language", "date", "author", "content_hash")]
-        statement = (
-            select(*columns, paths.c.path, chunks.c.chunks)
-            .join(paths, paths.c.document == _documents.c.id)
-            .join(chunks, chunks.c.document == _documents.c.id)
-            .order_by(paths.c.path)
-        )
+    def loaders(self) -> dict[str, str]:
+        """Give the id of the loader that read the document of each content hash."""
         with self._reading() as connection:
-            return [Source(**row._mapping) for row in connection.execute(statement)]
+            rows = connection.execute(select(_documents.c.content_hash, _documents.c.loader))
+            return {row.content_hash: row.loader for row in rows}
+
+    def sources(self) -> list[Source]:
+        """List the documents, each with all its paths, by their first paths."""
+        chunks = select(_chunks.c.document, func.count().label("chunks")).group_by(_chunks.c.document).subquery()
+        columns = [_documents.c[name] for name in ("id", "title", "language", "date", "author", "content_hash")]
+        statement = select(*columns, chunks.c.chunks).join(chunks, chunks.c.document == _documents.c.id)
+        by_path = select(_paths.c.document, _paths.c.path).order_by(_paths.c.path)
+        paths: dict[str, list[str]] = {}
+        with self._reading() as connection:
+            documents = {row.id: row._mapping for row in connection.execute(statement)}
+            for row in connection.execute(by_path):
+                paths.setdefault(row.document, []).append(row.path)
+        return [Source(**documents[id], paths=tuple(paths[id])) for id in paths]
 
     def text(self, id: str) -> str:
         """Give the stored text of a document.
@@ -447,7 +527,11 @@ class Catalog:
             yield connection
 
 
-SCHEMA = "2"
+SCHEMA = "3"
+TRACES = "traces"
+"""Key of the note that text of documents that are gone may still be in the file."""
+PATIENCE_MILLISECONDS = 30_000
+"""How long a writer waits for another."""
 PAGE_DOCUMENTS = 64
 """How many documents are read at once for a follower."""
 TOMBSTONES = 1_000
@@ -475,12 +559,18 @@ _documents = Table(
     Column("date", String),
     Column("author", String),
     Column("text", Text, nullable=False),
+    Column("loader", String, nullable=False),
 )
 _paths = Table(
     "paths",
     _schema,
     Column("path", String, primary_key=True),
     Column("document", ForeignKey("documents.id"), nullable=False, index=True),
+)
+_roots = Table(
+    "roots",
+    _schema,
+    Column("path", String, primary_key=True),
 )
 _chunks = Table(
     "chunks",
@@ -508,15 +598,18 @@ _changes = Table(
 
 
 def _engine(path: Path) -> Engine:
-    engine = create_engine(URL.create("sqlite", database=str(path)), connect_args={"timeout": 30})
+    engine = create_engine(URL.create("sqlite", database=str(path)))
 
     @event.listens_for(engine, "connect")
     def _configure(connection: sqlite3.Connection, _: object) -> None:
         # Python's sqlite3 would begin at the first write only: what is read before would be of other moments.
         connection.isolation_level = None
+        connection.execute(f"PRAGMA busy_timeout = {PATIENCE_MILLISECONDS}")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("PRAGMA synchronous = FULL")
+        # What is deleted is overwritten. SQLite may leave pieces where it moved rows: these wait for `_scrub`.
+        connection.execute("PRAGMA secure_delete = ON")
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
@@ -525,38 +618,77 @@ def _engine(path: Path) -> Engine:
     return engine
 
 
+def _scrub(engine: Engine, anew: bool) -> bool:
+    """Write the database's log into the file, the file anew if asked; say whether the log could be emptied."""
+    connection = engine.raw_connection()
+    try:
+        cursor = connection.cursor()
+        if anew:
+            cursor.execute("VACUUM")
+        # Who reads is not waited for: the next time will do.
+        cursor.execute("PRAGMA busy_timeout = 0")
+        cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        row = cursor.fetchone()
+        cursor.execute(f"PRAGMA busy_timeout = {PATIENCE_MILLISECONDS}")
+    finally:
+        connection.close()
+    return row is not None and row[0] == 0
+
+
 def _holds(connection: Connection, document: str) -> bool:
     return connection.scalar(select(_documents.c.id).where(_documents.c.id == document)) is not None
 
 
-def _point(connection: Connection, documents: Mapping[str, str]) -> None:
-    """Let each path name its document, then drop what no path names any more."""
+def _point(connection: Connection, documents: Mapping[str, str]) -> bool:
+    """Let each path name its document, then drop what no path names any more; say whether something was dropped."""
     before = _named(connection, documents)
     _delete_paths(connection, documents)
     if documents:
         rows = [{"path": path, "document": document} for path, document in documents.items()]
         connection.execute(insert(_paths), rows)
-    _drop_unnamed(connection, before)
+    return _drop_unnamed(connection, before)
 
 
-def _forget(connection: Connection, paths: Collection[str]) -> None:
+def _remove(connection: Connection, paths: Collection[str]) -> bool:
+    """Delete paths, and what then nothing names or lies below; say whether documents were dropped."""
     before = _named(connection, paths)
     _delete_paths(connection, paths)
-    _drop_unnamed(connection, before)
+    _drop_empty_roots(connection)
+    return _drop_unnamed(connection, before)
 
 
 def _named(connection: Connection, paths: Collection[str]) -> set[str]:
     return {row.document for row in _in_parts(connection, select(_paths.c.document), _paths.c.path, paths)}
 
 
-def _drop_unnamed(connection: Connection, documents: Collection[str]) -> None:
-    """Drop those documents that no path names."""
+def _drop_unnamed(connection: Connection, documents: Collection[str]) -> bool:
+    """Drop those documents that no path names; say whether there were any."""
     statement = select(_paths.c.document)
     named = {row.document for row in _in_parts(connection, statement, _paths.c.document, documents)}
-    for document in sorted(set(documents) - named):
+    unnamed = sorted(set(documents) - named)
+    for document in unnamed:
         connection.execute(delete(_chunks).where(_chunks.c.document == document))
         connection.execute(delete(_documents).where(_documents.c.id == document))
         _log(connection, document)
+    return bool(unnamed)
+
+
+def _drop_empty_roots(connection: Connection) -> None:
+    """Forget the roots from which nothing is indexed any more."""
+    for root in _root_paths(connection):
+        within = root.rstrip("/") + "/"
+        below = (_paths.c.path >= within) & (_paths.c.path < within[:-1] + chr(ord("/") + 1))
+        if connection.scalar(select(_paths.c.path).where((_paths.c.path == root) | below).limit(1)) is None:
+            connection.execute(delete(_roots).where(_roots.c.path == root))
+
+
+def _root_paths(connection: Connection) -> list[str]:
+    return list(connection.scalars(select(_roots.c.path).order_by(_roots.c.path)))
+
+
+def _note_traces(connection: Connection) -> None:
+    connection.execute(delete(_meta).where(_meta.c.key == TRACES))
+    connection.execute(insert(_meta), {"key": TRACES, "value": ""})
 
 
 def _log(connection: Connection, document: str) -> None:
@@ -579,7 +711,12 @@ def _shorten_log(connection: Connection) -> None:
     surplus = len(gone) - documents - TOMBSTONES
     if surplus <= 0:
         return
-    last = gone[surplus - 1]
+    _forget_log(connection, gone[surplus - 1])
+
+
+def _forget_log(connection: Connection, last: int) -> None:
+    """Take the documents that are gone out of the log, up to change number `last`."""
+    there = select(_documents.c.id).where(_documents.c.id == _changes.c.document).exists()
     connection.execute(delete(_changes).where(_changes.c.number <= last, ~there))
     connection.execute(update(_meta).where(_meta.c.key == "forgotten").values(value=str(last)))
 
@@ -640,6 +777,7 @@ def _stored(row: Row[Any], chunks: Iterable[Row[Any]]) -> StoredDocument:
         language=row.language,
         date=row.date,
         author=row.author,
+        loader=row.loader,
         chunks=tuple(
             Chunk(
                 start=chunk.start,
@@ -677,13 +815,17 @@ def _translated(path: Path) -> Iterator[None]:
         yield
     except DBAPIError as error:
         raise _unavailable(path, str(error.orig)) from error
+    except sqlite3.Error as error:
+        raise _unavailable(path, str(error)) from error
 
+
+BUILD_AGAIN = "Build it again from your files: assistant index --rebuild FOLDER"
 
 WHAT_TO_DO = {
     "full": "Free some space and run the command again; what is indexed so far is kept.",
-    "malformed": "Delete the folder and index again; nothing else is lost, your files are the source.",
-    "not a database": "Delete the folder and index again; nothing else is lost, your files are the source.",
-    "no such table": "Delete the folder and index again; nothing else is lost, your files are the source.",
+    "malformed": BUILD_AGAIN,
+    "not a database": BUILD_AGAIN,
+    "no such table": BUILD_AGAIN,
     "readonly": "Make the folder writable, or set INDEX_PATH to another folder.",
     "unable to open": "Make the folder writable, or set INDEX_PATH to another folder.",
     "already exists": "Open it, or delete the folder and index again.",

@@ -5,7 +5,7 @@ IndexingError
 ├── IndexLocked            another process owns the folder
 ├── EmbeddingMismatch      the index was built with another model or other chunk sizes
 ├── EmbeddingUnavailable   the embedding model is not there, or its files are damaged
-├── NothingToIndex         a path that does not exist
+├── NothingToIndex         a path that does not exist, or has lost all it held
 ├── SourceNotFound         no document of this id is indexed
 ├── InvalidFilter          a filter names a day, a document or a language that is none
 ├── UnreadableFile         one file that cannot be read; a row of the report, never an abort
@@ -37,7 +37,7 @@ class EmbeddingUnavailable(IndexingError):
 
 
 class NothingToIndex(IndexingError):
-    """One of the paths to index does not exist."""
+    """One of the paths to index does not exist, or held documents and holds none any more."""
 
 
 class SourceNotFound(IndexingError):

@@ -1,12 +1,18 @@
-"""The lexical index: terms of the catalog in tantivy, ranked by BM25. The only file that knows tantivy."""
+"""The lexical index: terms of the catalog in tantivy, ranked by BM25. The only file that knows tantivy.
 
+Of each term only a hash is stored, keyed with the id of the catalog. tantivy keeps terms of deleted rows until it
+merges their segment, which may be never: so words of documents that are gone do not stay on the disk.
+"""
+
+import hashlib
 import json
 import logging
 import shutil
 import struct
 import zlib
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Self
 
@@ -67,7 +73,7 @@ class LexicalIndex:
                 writer.delete_documents_by_term("source", change.source)
                 if change.document:
                     for id, chunk in change.document.chunks_by_id():
-                        words = " ".join(terms(chunk.text, change.document.language))
+                        words = " ".join(_hashed(terms(chunk.text, change.document.language), position.catalog))
                         writer.add_document(tantivy.Document(id=id, source=change.source, terms=words))
             # The position is a row among the others, and so is written with them or not at all.
             writer.delete_documents_by_term("id", POSITION)
@@ -93,11 +99,12 @@ class LexicalIndex:
         Raises:
             StoreUnavailable: the folder cannot be read.
         """
-        if not terms:
+        position = self.position
+        if not terms or not position:
             return []
         with _translated(self.folder):
             searcher = self._index.searcher()
-            query = _any_of("terms", terms)
+            query = _any_of("terms", [*_hashed(terms, position.catalog)])
             if documents is not None:
                 query = _within(query, documents)
             hits = searcher.search(query, k).hits
@@ -115,11 +122,22 @@ class LexicalIndex:
         self._index.reload()
 
 
+TERM_BYTES = 8
+REMEMBERED_TERMS = 100_000
 POSITION = "position"
 """Id of the row that holds the position; chunk ids have a hyphen."""
 FOOTER = struct.Struct("<II")
 """What ends a file of tantivy: the length of the JSON before it, which holds the checksum, and a mark."""
 FOOTER_MARK = 1337
+
+
+def _hashed(terms: Iterable[str], catalog: str) -> Iterator[str]:
+    return (_hash(term, catalog) for term in terms)
+
+
+@lru_cache(REMEMBERED_TERMS)
+def _hash(term: str, catalog: str) -> str:
+    return hashlib.blake2b(term.encode(), digest_size=TERM_BYTES, key=catalog.encode()).hexdigest()
 
 
 def _make_schema() -> tantivy.Schema:

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -40,7 +40,9 @@ def lock(folder: Path) -> Iterator[None]:
             raise _unwritable(folder, error) from error
         yield
     finally:
-        owner.unlink(missing_ok=True)
+        # Where it cannot be deleted it does no harm: only the lock counts.
+        with suppress(OSError):
+            owner.unlink()
         held.release()
 
 

@@ -15,6 +15,8 @@ from index.sentences import Span, sentences, whole_characters
 TokenSpans = Callable[[str], list[Span]]
 """text → spans of its tokens in characters, in order, without special tokens."""
 
+SPLITTER = "sentences/1"
+"""Raised when the same text is cut in another way: an index belongs to the splitter that it was made with."""
 TOKEN_CHARACTERS = 64
 """A longer token counts as several: some vocabularies take a line of unknown signs for one token."""
 FULL = 0.6

@@ -4,14 +4,13 @@ Files are compared by the SHA-256 of their bytes, always read: a time stamp can 
 several paths is one document, so that a file that was moved or copied is not embedded again.
 """
 
-import errno
-import hashlib
-import os
-import stat
+import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from langchain_core.documents import Document
@@ -19,14 +18,16 @@ from langchain_core.embeddings import Embeddings
 from langchain_text_splitters import TextSplitter
 
 from index.catalog import Catalog, Chunk, StoredDocument, Vector, document_id
-from index.errors import IndexingError, NothingToIndex, UnreadableFile
+from index.errors import IndexingError, NothingToIndex, SourceNotFound, UnreadableFile
 from index.load import load, loader_id
-from index.types import Progress, SyncReport, Unreadable
+from index.stop import NEVER, Stop, Stopped
+from index.types import Progress, Source, SyncReport, Unreadable
+from index.walk import Found, hash_of, is_below, real, resolved, shown
 
 BATCH_CHUNKS = 256
-"""How many chunks, of one document or of several, are embedded at once."""
-HASHED_BYTES = 1024**2
-"""How much of a file is held in memory to sum it up."""
+"""How many chunks, of one document or of several, are sorted by length to be embedded."""
+CALL_TEXTS = 32
+"""How many of them are embedded between two looks at whether somebody asked to stop."""
 Load = Callable[[Path], Iterable[Document]]
 """As index.load.load does, or in a process of its own."""
 
@@ -38,7 +39,17 @@ class Content:
     content_hash: str
     paths: tuple[str, ...]
     updates: bool
-    """Whether one of the paths is indexed already, with other content."""
+    """Whether one of the paths is indexed already, with other content or as another loader read it."""
+
+
+@dataclass(frozen=True, slots=True)
+class PathChange:
+    """What becomes of one path."""
+
+    change: Literal["added", "updated", "moved", "copied", "deleted"]
+    path: str
+    origin: str | None = None
+    """Where the file was moved from, or another file of the same content."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +58,19 @@ class Plan:
 
     point: Mapping[str, str]
     """Paths of files that were moved or copied → the content hash, which is indexed."""
-    put: tuple[Content, ...]
-    """What is new."""
     remove: tuple[str, ...]
     """Indexed paths where there is no file any more, those of moved files among them."""
+    roots: tuple[str, ...]
+    """The folders and single files that were named, absolute."""
+    put: tuple[Content, ...]
+    """What is new, or to be read again."""
+    changes: tuple[PathChange, ...]
+    """All of this, path by path."""
     report: SyncReport
     """What the sync will say, if every file can be read."""
 
 
-def plan(paths: Sequence[Path], catalog: Catalog) -> Plan:
+def plan(paths: Sequence[Path], catalog: Catalog, stop: Stop = NEVER) -> Plan:
     """Compare folders (with all that is in them) and single files with what is indexed; nothing is changed.
 
     Hidden files and folders, links that lead out of their folder and files of a kind that no loader reads are
@@ -63,39 +78,56 @@ def plan(paths: Sequence[Path], catalog: Catalog) -> Plan:
     is. What is indexed from elsewhere is left alone.
 
     Raises:
-        NothingToIndex: one of the paths does not exist.
+        NothingToIndex: one of the paths does not exist, or held documents and no file is left in it: a disc
+            that is not mounted looks like that, and everything would be deleted.
         StoreUnavailable: the catalog cannot be read.
+        Stopped: somebody asked to stop.
     """
-    roots = dict.fromkeys(_root(path) for path in paths)
-    found = _Found()
+    indexed = catalog.hashes()
+    roots = dict.fromkeys(_root(path, indexed) for path in paths)
+    found = Found(stop)
     for root in roots:
         found.walk(root)
-    indexed = catalog.hashes()
     known = set(indexed.values())
     hashes = dict(sorted(found.hashes.items()))
-    gone = (path for path in indexed.keys() - hashes.keys() if _below(path, roots.keys()))
-    remove = tuple(sorted(path for path in gone if not _below(path, found.unread)))
+    gone = (path for path in indexed.keys() - hashes.keys() if is_below(path, roots.keys()))
+    remove = tuple(sorted(path for path in gone if not is_below(path, found.unread)))
     changed = {path: hash for path, hash in hashes.items() if indexed.get(path) != hash}
+    after = {path: hash for path, hash in (indexed | changed).items() if path not in set(remove)}
     point = {path: hash for path, hash in changed.items() if hash in known}
-    contents: dict[str, list[str]] = defaultdict(list)
-    for path, hash in changed.items():
-        if hash not in known:
-            contents[hash].append(path)
-    put = tuple(
-        Content(hash, tuple(paths), updates=any(path in indexed for path in paths)) for hash, paths in contents.items()
-    )
-    removed = set(remove)
+    put = (*_new(changed, indexed), *_read_otherwise(after, found, catalog.loaders()))
     # Documents that go, but for those whose file has new content: these are updated.
-    after = {path: hash for path, hash in (indexed | changed).items() if path not in removed}
     updated = {indexed[path] for content in put for path in content.paths if path in indexed}
+    deleted = known - set(after.values()) - updated
+    _insist_on_files(roots, found, {path for path in remove if indexed[path] in deleted})
+    again = {content.content_hash for content in put}
     report = SyncReport(
         added=sum(not content.updates for content in put),
         updated=sum(content.updates for content in put),
-        deleted=len(known - set(after.values()) - updated),
-        unchanged=len({hash for hash in hashes.values() if hash in known}),
+        deleted=len(deleted),
+        unchanged=len({hash for hash in hashes.values() if hash in known} - again),
         unreadable=tuple(sorted(found.unreadable, key=lambda row: row.path)),
     )
-    return Plan(point, put, remove, report)
+    changes = tuple(_changes(indexed, after, put, deleted))
+    return Plan(point, remove, tuple(map(str, roots)), put, changes, report)
+
+
+def removal(sources: Sequence[str], catalog: Catalog) -> Plan:
+    """Plan to forget documents, each named by its id or the path of a file, and all that is below a folder.
+
+    The files need not be there any more. A document that is named goes with all its paths; of a folder only
+    the paths in it, so that what lies elsewhere too stays.
+
+    Raises:
+        SourceNotFound: nothing is indexed under one of the names.
+        StoreUnavailable: the catalog cannot be read.
+    """
+    documents = catalog.sources()
+    paths = {path for source in sources for path in _paths_of(source, documents)}
+    deleted = sum(paths.issuperset(document.paths) for document in documents)
+    remove = tuple(sorted(paths))
+    changes = tuple(PathChange("deleted", path) for path in remove)
+    return Plan({}, remove, (), (), changes, SyncReport(deleted=deleted))
 
 
 def sync(  # noqa: PLR0913 - the seams
@@ -106,152 +138,159 @@ def sync(  # noqa: PLR0913 - the seams
     on_progress: Callable[[Progress], None],
     *,
     load: Load = load,
+    stop: Stop = NEVER,
 ) -> SyncReport:
     """Carry out a plan. Each document is written whole; one that cannot be read is a row of the report.
 
-    Stopped at any moment, the catalog holds whole documents only, and the next sync does the rest.
+    Stopped at any moment, however hard, the catalog holds whole documents only, and the next sync does the rest.
 
     Args:
         splitter: gives each chunk's `start_index`, in characters of the text it was given.
-        on_progress: called after each document of `plan.put`, in this order.
+        on_progress: called after each document of `plan.put`, in this order, and while they are embedded.
         load: reads a file; what it raises but UnreadableFile and OSError ends the sync.
+        stop: ends the work at a document's boundary; what is left is counted in the report.
 
     Raises:
         IndexingError: the splitter does not give chunks of the text with their places in it.
         StoreUnavailable: the disk is full or the folder cannot be written to.
     """
-    if plan.point:
-        catalog.point({path: document_id(hash) for path, hash in plan.point.items()})
-    report = plan.report
-    chunks = 0
-    for done, (content, document) in enumerate(_documents(plan.put, load, splitter, embeddings), start=1):
-        if isinstance(document, StoredDocument):
-            catalog.put(document, content.paths)
-            chunks += len(document.chunks)
-        else:
-            report = _without(report, content, document)
-        on_progress(Progress(done, len(plan.put), chunks, content.paths[0]))
-    if plan.remove:
-        catalog.remove(plan.remove)
+    catalog.point({path: document_id(hash) for path, hash in plan.point.items()})
+    catalog.remove(plan.remove)
+    catalog.remember(plan.roots)
+    report = replace(plan.report, added=0, updated=0)
+    course = _Course(len(plan.put), on_progress)
+    try:
+        parts = _Parts(load, splitter, embeddings)
+        for content, outcome in _documents(plan.put, parts, course, stop):
+            if isinstance(outcome, StoredDocument):
+                catalog.put(outcome, content.paths)
+                report = _with(report, content)
+            else:
+                report = replace(report, unreadable=(*report.unreadable, *outcome))
+            course.document(content)
+    except Stopped:
+        return replace(report, pending=len(plan.put) - course.documents)
     return report
 
 
-class _Found:
-    """What is below the roots, by absolute path with all links followed."""
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """By what a file becomes a document."""
 
-    def __init__(self) -> None:
-        self.hashes: dict[str, str] = {}
-        self.unread: set[Path] = set()
-        """Files and folders that are there but cannot be read: what is indexed of them is kept."""
-        self.unreadable: set[Unreadable] = set()
-
-    def walk(self, root: Path) -> None:
-        """Look at a file, or at a folder and all that is in it."""
-        if root.is_file():
-            self._look_at(root)
-            return
-        for folder, folders, files in os.walk(root, onerror=self._cannot_list):
-            here = Path(folder)
-            folders[:] = [name for name in sorted(folders) if self._enters(here / name, root)]
-            for name in sorted(files):
-                if self._enters(here / name, root):
-                    self._look_at((here / name).resolve())
-
-    def _enters(self, path: Path, root: Path) -> bool:
-        if path.name.startswith("."):
-            self._skip(path, "hidden")
-            return False
-        if not path.is_symlink():
-            return True
-        target = path.resolve()
-        if not target.exists():
-            self._skip(path, "a link to nothing")
-        elif not target.is_relative_to(root):
-            self._skip(path, f"a link out of {_shown(root)}")
-        elif any(part.startswith(".") for part in target.relative_to(root).parts):
-            self._skip(path, "a link to something hidden")
-        # What a link within the root leads to is found where it is.
-        return False
-
-    def _look_at(self, file: Path) -> None:
-        path = str(file)
-        if path in self.hashes or file in self.unread:
-            return
-        if not _is_text(path):
-            self._skip(file, "its name is not Unicode; rename it")
-        elif not file.is_file():
-            self._skip(file, "not a regular file")
-        else:
-            try:
-                loader_id(file)
-                self.hashes[path] = _hash(file)
-            except UnreadableFile as error:
-                self._keep(file, str(error))
-            except OSError as error:
-                self._keep(file, error.strerror or str(error))
-
-    def _cannot_list(self, error: OSError) -> None:
-        self._keep(Path(error.filename), error.strerror or str(error))
-
-    def _keep(self, path: Path, reason: str) -> None:
-        self.unread.add(path)
-        self._skip(path, reason)
-
-    def _skip(self, path: Path, reason: str) -> None:
-        self.unreadable.add(Unreadable(_shown(path), reason))
+    load: Load
+    splitter: TextSplitter
+    embeddings: Embeddings
 
 
-def _root(path: Path) -> Path:
+class _Course:
+    """How far the sync has come, told at each step."""
+
+    def __init__(self, documents_in_all: int, on_progress: Callable[[Progress], None]) -> None:
+        self.documents = 0
+        self._documents_in_all = documents_in_all
+        self._on_progress = on_progress
+        self._chunks = 0
+        self._began = time.monotonic()
+
+    def document(self, content: Content) -> None:
+        """Tell of a document that is done."""
+        self.documents += 1
+        self._tell(content)
+
+    def chunks(self, embedded: int, content: Content) -> None:
+        """Tell of chunks that were embedded; content: what was read last."""
+        self._chunks += embedded
+        self._tell(content)
+
+    def _tell(self, content: Content) -> None:
+        seconds = time.monotonic() - self._began
+        progress = Progress(self.documents, self._documents_in_all, self._chunks, content.paths[0], seconds)
+        self._on_progress(progress)
+
+
+def _root(path: Path, indexed: Collection[str]) -> Path:
     try:
-        return path.resolve(strict=True)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise NothingToIndex(f"Cannot index {_shown(path)}: {reason}. Check the path.") from error
+        return resolved(path)
+    except NothingToIndex as error:
+        place = real(path)
+        if any(is_below(known, {place}) for known in indexed):
+            raise _lost(place, "is not there") from error
+        raise
 
 
-def _below(path: str, parents: Set[Path]) -> bool:
-    place = Path(path)
-    return place in parents or any(parent in parents for parent in place.parents)
+def _insist_on_files(roots: Iterable[Path], found: Found, deleted: Collection[str]) -> None:
+    """Make sure that no root has lost all it held. deleted: paths of documents that would go."""
+    for root in roots:
+        emptied = any(is_below(path, {root}) for path in deleted)
+        if emptied and not any(is_below(path, {root}) for path in found.hashes):
+            raise _lost(root, "holds no file that can be read")
 
 
-def _hash(file: Path) -> str:
-    """Sum up a file as long as it is now: one that grows all the while has no end.
-
-    Raises OSError for a pipe that was put in its place, which would have to be waited for.
-    """
-    sha256 = hashlib.sha256()
-    with os.fdopen(os.open(file, os.O_RDONLY | os.O_NONBLOCK), "rb") as content:
-        status = os.fstat(content.fileno())
-        if not stat.S_ISREG(status.st_mode):
-            raise OSError(errno.EINVAL, "not a regular file")
-        left = status.st_size
-        while block := content.read(min(left, HASHED_BYTES)):
-            sha256.update(block)
-            left -= len(block)
-    return sha256.hexdigest()
-
-
-def _is_text(name: str) -> bool:
-    """Say whether a name can be written down: that of a file may be any bytes."""
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _shown(path: Path) -> str:
-    return os.fsencode(path).decode(errors="replace")
-
-
-def _without(report: SyncReport, content: Content, unreadable: tuple[Unreadable, ...]) -> SyncReport:
-    """Take a document that could not be read out of the counts, and add it to the rows."""
-    return replace(
-        report,
-        added=report.added - (not content.updates),
-        updated=report.updated - content.updates,
-        unreadable=(*report.unreadable, *unreadable),
+def _lost(root: Path, state: str) -> NothingToIndex:
+    return NothingToIndex(
+        f"{shown(root)} {state}, but documents are indexed from it; nothing was changed. Is a disc not mounted? "
+        f"If they are gone for good: assistant index --remove {shown(root)}"
     )
+
+
+def _new(changed: Mapping[str, str], indexed: Mapping[str, str]) -> Iterator[Content]:
+    """Give the contents that are not indexed yet, in the order of their first paths."""
+    known = set(indexed.values())
+    for hash, paths in _by_hash(changed).items():
+        if hash not in known:
+            yield Content(hash, tuple(paths), updates=any(path in indexed for path in paths))
+
+
+def _read_otherwise(after: Mapping[str, str], found: Found, loaders: Mapping[str, str]) -> Iterator[Content]:
+    """Give the documents that none of their files' loaders has read; files that were not seen are not judged.
+
+    after: content hash of each path after the sync. loaders: of each content hash that is indexed.
+    """
+    for hash, paths in _by_hash(after).items():
+        if hash in loaders and loaders[hash] not in {found.loaders.get(path, loaders[hash]) for path in paths}:
+            yield Content(hash, tuple(paths), updates=True)
+
+
+def _by_hash(hashes: Mapping[str, str]) -> Mapping[str, list[str]]:
+    paths: dict[str, list[str]] = defaultdict(list)
+    for path in sorted(hashes):
+        paths[hashes[path]].append(path)
+    return paths
+
+
+def _changes(
+    before: Mapping[str, str], after: Mapping[str, str], put: Iterable[Content], deleted: Collection[str]
+) -> Iterator[PathChange]:
+    """Say path by path what becomes of it. before, after: content hash of each path; deleted: content hashes."""
+    firsts = set()
+    for content in put:
+        firsts.add(content.paths[0])
+        yield PathChange("updated" if content.updates else "added", content.paths[0])
+    left = _by_hash({path: hash for path, hash in before.items() if after.get(path) != hash})
+    stay = _by_hash(after)
+    for path, hash in sorted(after.items() - before.items()):
+        if left.get(hash):
+            yield PathChange("moved", path, left[hash].pop(0))
+        elif path not in firsts:
+            yield PathChange("copied", path, next(other for other in stay[hash] if other != path))
+    for path, hash in sorted((path, hash) for hash, paths in left.items() for path in paths):
+        if path not in after or hash in deleted:
+            yield PathChange("deleted", path, next(iter(stay.get(hash, ())), None))
+
+
+def _paths_of(source: str, documents: Iterable[Source]) -> set[str]:
+    place = real(Path(source))
+    named = (document for document in documents if source == document.id or str(place) in document.paths)
+    paths = {path for document in named for path in document.paths}
+    below = {path for document in documents for path in document.paths if is_below(path, {place})}
+    if not paths | below:
+        raise SourceNotFound(f"Nothing is indexed under {shown(Path(source))}. List what is: assistant sources")
+    return paths | below
+
+
+def _with(report: SyncReport, content: Content) -> SyncReport:
+    """Count a document that was written."""
+    return replace(report, added=report.added + (not content.updates), updated=report.updated + content.updates)
 
 
 PAGE_BREAK = "\n\n"
@@ -263,40 +302,63 @@ Outcome = StoredDocument | tuple[Unreadable, ...]
 
 
 def _documents(
-    contents: Iterable[Content], load: Load, splitter: TextSplitter, embeddings: Embeddings
+    contents: Iterable[Content], parts: _Parts, course: _Course, stop: Stop
 ) -> Iterator[tuple[Content, Outcome]]:
-    """Load, split and embed, in order; chunks of several small documents are embedded at once."""
+    """Load, split and embed, in order; chunks of several small documents are embedded together."""
     batch: list[tuple[Content, Outcome]] = []
     size = 0
     for content in contents:
-        outcome = _read(content, load, splitter)
+        with stop.interruptible():
+            outcome = _read(content, parts)
         batch.append((content, outcome))
         size += len(outcome.chunks) if isinstance(outcome, StoredDocument) else 0
         if size >= BATCH_CHUNKS:
-            yield from _embedded(batch, embeddings)
+            yield from _embedded(batch, parts.embeddings, course, stop)
             batch, size = [], 0
-    yield from _embedded(batch, embeddings)
+    yield from _embedded(batch, parts.embeddings, course, stop)
 
 
-def _embedded(batch: Sequence[tuple[Content, Outcome]], embeddings: Embeddings) -> Iterator[tuple[Content, Outcome]]:
-    """Add the vectors; the embedder is not called, and so not loaded, when there is no text."""
-    documents = [outcome for _, outcome in batch if isinstance(outcome, StoredDocument)]
-    texts = [chunk.text for document in documents for chunk in document.chunks]
-    vectors: Iterator[Vector] = iter(np.asarray(embeddings.embed_documents(texts) if texts else [], dtype=np.float32))
+def _embedded(
+    batch: Sequence[tuple[Content, Outcome]], embeddings: Embeddings, course: _Course, stop: Stop
+) -> Iterator[tuple[Content, Outcome]]:
+    """Add the vectors; the embedder is not called, and so not loaded, when there is no text.
+
+    Stopped, it still gives the documents of which every chunk is embedded.
+    """
+    texts = [chunk.text for _, outcome in batch if isinstance(outcome, StoredDocument) for chunk in outcome.chunks]
+    vectors: list[Vector] = [NO_VECTOR] * len(texts)
+    # Texts of like length share a call: little is wasted on padding.
+    order = sorted(range(len(texts)), key=lambda place: len(texts[place]))
+    stopped = None
+    try:
+        for start in range(0, len(order), CALL_TEXTS):
+            places = order[start : start + CALL_TEXTS]
+            with stop.interruptible():
+                found = embeddings.embed_documents([texts[place] for place in places])
+            for place, vector in zip(places, found, strict=True):
+                vectors[place] = np.asarray(vector, dtype=np.float32)
+            course.chunks(len(places), batch[-1][0])
+    except Stopped as error:
+        stopped = error
+    remaining = iter(vectors)
     for content, outcome in batch:
-        if isinstance(outcome, StoredDocument):
-            chunks = tuple(replace(chunk, vector=next(vectors)) for chunk in outcome.chunks)
-            yield content, replace(outcome, chunks=chunks)
-        else:
+        if not isinstance(outcome, StoredDocument):
             yield content, outcome
+            continue
+        own = list(islice(remaining, len(outcome.chunks)))
+        if all(vector.size for vector in own):
+            chunks = (replace(chunk, vector=vector) for chunk, vector in zip(outcome.chunks, own, strict=True))
+            yield content, replace(outcome, chunks=tuple(chunks))
+    if stopped:
+        raise stopped
 
 
-def _read(content: Content, load: Load, splitter: TextSplitter) -> Outcome:
+def _read(content: Content, parts: _Parts) -> Outcome:
     """Read a document, without vectors, from the first of its paths that can be read."""
     unreadable = []
     for path in content.paths:
         try:
-            return _read_file(Path(path), content.content_hash, load, splitter)
+            return _read_file(Path(path), content.content_hash, parts)
         except UnreadableFile as error:
             unreadable.append(Unreadable(path, str(error)))
         except OSError as error:
@@ -304,15 +366,16 @@ def _read(content: Content, load: Load, splitter: TextSplitter) -> Outcome:
     return tuple(unreadable)
 
 
-def _read_file(file: Path, content_hash: str, load: Load, splitter: TextSplitter) -> StoredDocument:
-    pages = list(load(file))
-    if _hash(file) != content_hash:
+def _read_file(file: Path, content_hash: str, parts: _Parts) -> StoredDocument:
+    loader = loader_id(file)
+    pages = list(parts.load(file))
+    if hash_of(file) != content_hash:
         raise UnreadableFile("it changed while it was read; index again")
     text = PAGE_BREAK.join(page.page_content for page in pages)
     chunks: list[Chunk] = []
     base = 0
     for page in pages:
-        chunks += _chunks(page, base, splitter)
+        chunks += _chunks(page, base, parts.splitter)
         base += len(page.page_content) + len(PAGE_BREAK)
     if not chunks:
         raise UnreadableFile("no text in it")
@@ -325,6 +388,7 @@ def _read_file(file: Path, content_hash: str, load: Load, splitter: TextSplitter
         date=_first(pages, "date"),
         author=_first(pages, "author"),
         chunks=tuple(chunks),
+        loader=loader,
     )
 
 
@@ -348,7 +412,7 @@ def _verify(chunks: Sequence[Chunk], text: str, file: Path) -> None:
     if astray or len(starts) < len(chunks):
         where = astray[0].start if astray else "twice the same"
         raise IndexingError(
-            f"The splitter gave a chunk of {_shown(file)} that is not at its start_index ({where}). "
+            f"The splitter gave a chunk of {shown(file)} that is not at its start_index ({where}). "
             "Use one with add_start_index that leaves the text as it is."
         )
 

@@ -157,16 +157,22 @@ class Source:
 
     id: str
     title: str
-    path: str
+    paths: tuple[str, ...]
+    """Of every file with this content, sorted; there is at least one."""
     chunks: int
     language: str | None
     date: str | None
     content_hash: str
     author: str | None = None
 
+    @property
+    def path(self) -> str:
+        """The first of the paths, where one is enough."""
+        return self.paths[0]
+
     def as_dict(self) -> dict[str, Any]:
-        """Give the fields as JSON has them."""
-        return asdict(self)
+        """Give the fields as JSON has them, and `path`."""
+        return asdict(self) | {"path": self.path, "paths": [*self.paths]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +192,8 @@ class SyncReport:
     deleted: int = 0
     unchanged: int = 0
     unreadable: tuple[Unreadable, ...] = ()
+    pending: int = 0
+    """New and changed documents that are left for the next sync, because somebody stopped this one."""
 
     @property
     def indexed(self) -> int:
@@ -203,12 +211,28 @@ class SyncReport:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a sync has come; given after each document."""
+    """How far a sync has come; given after each document, and each time a few chunks were embedded."""
 
     documents: int
+    """New and changed documents that are done."""
     documents_in_all: int
     chunks: int
+    """Embedded so far."""
     path: str
+    """The document that was done, or read, last."""
+    seconds: float = 0.0
+    """Since the sync began."""
+
+    @property
+    def chunks_per_second(self) -> float:
+        """How fast it has been so far; 0 as long as that cannot be said."""
+        return self.chunks / self.seconds if self.seconds else 0.0
+
+    @property
+    def seconds_left(self) -> float | None:
+        """How long the rest takes if its documents are like those that are done; None before the first is."""
+        left = self.documents_in_all - self.documents
+        return self.seconds / self.documents * left if self.documents else None
 
 
 def _is_day(text: str) -> bool:

@@ -94,8 +94,14 @@ class Probe:
             return cls(folder, None)
         command = [sys.executable, "-m", "index.vectors", str(folder.resolve())]
         root = Path(__file__).resolve().parent.parent
+        # In a group of its own: Ctrl-C is for this process, a child that died of it would look like a bad folder.
         child = subprocess.Popen(  # noqa: S603
-            command, cwd=root, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+            command,
+            cwd=root,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            process_group=0,
         )
         return cls(folder, child)
 
@@ -322,6 +328,12 @@ class Server:
         tenant, database = self._place
         with suppress(NotFoundError):
             self._api.delete_collection(self._name, tenant=tenant, database=database)
+
+    def drop(self) -> None:
+        """Delete the collection for good; raises StoreUnavailable where the server does not answer."""
+        with self.translated():
+            self.clear()
+        self.close()
 
     def checksum(self) -> str:
         """Give nothing: the files are the server's."""

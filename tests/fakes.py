@@ -2,15 +2,21 @@
 
 import re
 import zlib
+from contextlib import nullcontext
 
 import numpy as np
 from langchain_core.embeddings import Embeddings
+from langchain_text_splitters import CharacterTextSplitter
 
 from index import Passage
+from index.build import Recipe
+from index.load import load
 
 
 class HashingEmbeddings(Embeddings):
     """Bag of words hashed into a unit vector: texts that share words are near, nothing is learnt."""
+
+    max_tokens = 512
 
     def __init__(self, dimension: int = 256) -> None:
         self.dimension = dimension
@@ -28,6 +34,12 @@ class HashingEmbeddings(Embeddings):
         for word in re.findall(r"\w+", text.lower()):
             vector[zlib.crc32(word.encode()) % self.dimension] += 1
         return (vector / np.linalg.norm(vector)).tolist()
+
+
+def paragraph_recipe(name: str, dimension: int) -> Recipe:
+    """Make a recipe by which a paragraph is a chunk, and which takes no time."""
+    splitter = CharacterTextSplitter("\n\n", chunk_size=100, chunk_overlap=0, add_start_index=True)
+    return Recipe(name, lambda _: nullcontext(load), splitter, HashingEmbeddings(dimension), chunk_tokens=100)
 
 
 def word_spans(text: str) -> list[tuple[int, int]]:

@@ -10,7 +10,8 @@ import math
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import platformdirs
@@ -19,9 +20,10 @@ from langchain_core.documents import Document
 import index
 from assistant.errors import InvalidData
 from assistant.evaluation.data import Record
-from index import Index, IndexSettings, Plan, Progress, create_index, detect, plan
-from index.build import made_with
+from index import Index, IndexSettings, Plan, Progress, detect, plan
+from index.build import open_or_create, own, recipe
 from index.catalog import SCHEMA, document_id
+from index.sync import Load
 
 CHUNKS_DEPEND_ON = ("embed", "language", "models", "sentences", "split", "sync")
 TERMS_DEPEND_ON = ("language", "lexical", "terms")
@@ -75,7 +77,9 @@ def index_records(
         (files / f"{key}.txt").write_bytes(_content(record))
     # Never on a server of the user's, whatever INDEX_CHROMA_URL says.
     settings = IndexSettings(path=_store(folder), chroma_url=None, chroma_key=None, chroma_database=None)
-    opened = create_index(settings)
+    opened = own(
+        settings, replace(recipe(settings), reader=lambda _: nullcontext(_as_it_stands(by_key))), open_or_create
+    )
     try:
         _throw_away_old_terms(folder)
         planned = plan([files], opened.catalog)
@@ -91,7 +95,7 @@ def index_records(
 
 def corpus_key(records: Sequence[Record]) -> str:
     """Name a corpus by its content and by all that its chunks and vectors depend on."""
-    made_by = [made_with(IndexSettings()), SCHEMA, _sources(CHUNKS_DEPEND_ON)]
+    made_by = [recipe(IndexSettings()).name, SCHEMA, _sources(CHUNKS_DEPEND_ON)]
     return hashlib.sha256("\n".join([*made_by, *sorted(map(record_key, records))]).encode()).hexdigest()[:16]
 
 
@@ -104,17 +108,22 @@ def _sync(
     planned: Plan, opened: Index, on_progress: Callable[[Progress], None], records: Mapping[str, Record]
 ) -> float:
     """Index records, and tell how many seconds that took. records: by the names of their files."""
+    opened.embeddings.load()
+    began = time.perf_counter()
+    report = opened.sync(planned, on_progress)
+    for row in report.unreadable:
+        raise InvalidData(f"Document {records[Path(row.path).stem].id!r} cannot be indexed: {row.reason}")
+    return time.perf_counter() - began
+
+
+def _as_it_stands(records: Mapping[str, Record]) -> Load:
+    """Return what gives the text of a record for its file. records: by the names of their files."""
 
     def load(path: Path) -> list[Document]:
         record = records[path.stem]
         return [Document(record.text, metadata={"title": record.title, "language": detect(record.text)})]
 
-    opened.embeddings.load()
-    began = time.perf_counter()
-    report = opened.sync(planned, on_progress, load)
-    for row in report.unreadable:
-        raise InvalidData(f"Document {records[Path(row.path).stem].id!r} cannot be indexed: {row.reason}")
-    return time.perf_counter() - began
+    return load
 
 
 def _throw_away_old_terms(folder: Path) -> None:

@@ -16,7 +16,7 @@ from assistant.evaluation.figures import Difference, Figure, differences, figure
 from assistant.evaluation.outcomes import COLUMNS, Outcomes
 from assistant.settings import AssistantSettings
 from index import IndexSettings
-from index.build import made_with
+from index.build import recipe
 
 CHANCE = 0.05
 """A difference with a smaller p-value is called more than chance."""
@@ -87,7 +87,7 @@ def report(data: DataSet, selection: Selection, settings: AssistantSettings, ask
     return Report(
         data=data.name,
         selection=selection,
-        index=made_with(IndexSettings()),
+        index=recipe(IndexSettings()).name,
         model=settings.model,
         passages=settings.passages,
         documents=asking.indexing.documents,

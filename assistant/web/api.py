@@ -164,8 +164,9 @@ def _event(name: str, data: Mapping[str, Any]) -> bytes:
 
 
 def _as_public(source: Source) -> dict[str, Any]:
-    """Give a source without the place of its file on this computer."""
-    return source.as_dict() | {"path": Path(source.path).name}
+    """Give a source without the place of its files on this computer."""
+    names = [Path(path).name for path in source.paths]
+    return source.as_dict() | {"path": names[0], "paths": names}
 
 
 def _error_object(error: Exception) -> dict[str, Any]:

@@ -51,7 +51,7 @@ def read_picture(content: bytes) -> Loaded:
 
 def recognised(picture: "Image") -> str:
     """Read the text in a picture, "" where there is none that is sure. Raises UnreadableFile when tesseract fails."""
-    import pytesseract  # type: ignore[import-untyped]
+    import pytesseract
 
     # Where the cores are busy its threads wait for each other: 26 s a page with them, 1 s without.
     os.environ.setdefault("OMP_THREAD_LIMIT", "1")

@@ -25,7 +25,7 @@ class Index:
 
     def sources(self) -> list[Source]:
         return [
-            Source(id, self.titles.get(id, id), f"/srv/private/{id}.txt", 1, "fr", "2024-11-11", "0" * 64)
+            Source(id, self.titles.get(id, id), (f"/srv/private/{id}.txt",), 1, "fr", "2024-11-11", "0" * 64)
             for id in self.texts
         ]
 

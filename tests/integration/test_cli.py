@@ -2,18 +2,20 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import httpx
 import pytest
 
 from assistant.prompts import CANNOT_ANSWER
-from index import IndexSettings, open_index
+from index import IndexSettings, open_catalog, open_index
 
 SEED = next(Path("seeds").glob("*.txt"))
 FRENCH = "Combien de temps a duré l'entretien téléphonique entre Trump et Poutine ?"
@@ -156,6 +158,167 @@ def test_a_dry_run_says_what_would_be_done_and_makes_nothing(tmp_path):
 
     assert done.stdout.startswith(f"+1 ~0 -0 =0\n+ {SEED.resolve()}")
     assert not (tmp_path / "index").exists()
+
+
+@pytest.fixture(scope="module")
+def shelf(tmp_path_factory) -> tuple[Path, Path]:
+    """An index, and the folder of four small documents that it was made from."""
+    folder = tmp_path_factory.mktemp("shelf")
+    docs = folder / "docs"
+    docs.mkdir()
+    for name in ("blé", "orge", "seigle", "avoine"):
+        (docs / f"{name}.txt").write_text(f"La récolte : {name}.\nLe prix du {name} a doublé cette année.", "utf-8")
+    done = run(folder / "index", "index", docs)
+    assert done.stdout.startswith("+4 ~0 -0 =0  (4 documents, 4 chunks in the index)"), done.stderr
+    assert "Indexing: 4 of 4 documents, 4 chunks" in done.stderr
+    return folder / "index", docs
+
+
+@pytest.fixture
+def copied(shelf, tmp_path) -> tuple[Path, Path]:
+    """A copy of that index, and the folder, whose files may be changed."""
+    index, docs = shelf
+    shutil.copytree(index, tmp_path / "index")
+    shutil.copytree(docs, tmp_path / "before")
+    yield tmp_path / "index", docs
+    shutil.rmtree(docs)
+    shutil.copytree(tmp_path / "before", docs)
+
+
+def test_a_dry_run_says_what_becomes_of_each_file(copied):
+    index, docs = copied
+    (docs / "deep").mkdir()
+    (docs / "blé.txt").rename(docs / "deep" / "froment.txt")
+    (docs / "orge.txt").unlink()
+    (docs / "seigle.txt").write_text("Le seigle a gelé.", "utf-8")
+    (docs / "maïs.txt").write_text("Le maïs a soif.", "utf-8")
+    shutil.copy(docs / "avoine.txt", docs / "copie.txt")
+    (docs / "photo\x1b[2J.xyz").touch()
+
+    shown = run(index, "index", docs, "--dry-run")
+    told = json.loads(run(index, "index", docs, "--dry-run", "--json").stdout)
+
+    assert shown.stdout.splitlines() == [
+        "+1 ~1 -1 =2",
+        f"+ {docs}/maïs.txt",
+        f"~ {docs}/seigle.txt",
+        f"= {docs}/copie.txt  (the same as {docs}/avoine.txt)",
+        f"> {docs}/blé.txt → {docs}/deep/froment.txt",
+        f"- {docs}/orge.txt",
+        f"! {docs}/photo�[2J.xyz: ",
+    ]
+    assert [told[count] for count in ("added", "updated", "deleted", "unchanged", "pending")] == [1, 1, 1, 2, 0]
+    assert {"change": "moved", "path": f"{docs}/deep/froment.txt", "origin": f"{docs}/blé.txt"} in told["changes"]
+
+
+def test_sources_lists_every_path_of_a_document(copied):
+    index, docs = copied
+    shutil.copy(docs / "avoine.txt", docs / "copie.txt")
+    run(index, "index", docs)
+
+    [source] = [source for source in json.loads(run(index, "sources", "--json").stdout) if len(source["paths"]) > 1]
+
+    assert source["paths"] == [f"{docs}/avoine.txt", f"{docs}/copie.txt"]
+    assert source["path"] == f"{docs}/avoine.txt"
+    assert f"    {docs}/copie.txt\n" in run(index, "sources").stdout
+
+
+def test_a_folder_that_was_emptied_is_not_forgotten_unless_it_is_said(copied):
+    index, docs = copied
+    for file in docs.iterdir():
+        file.unlink()
+
+    fails(run(index, "index", docs), 2, f"{docs} holds no file that can be read", f"assistant index --remove {docs}")
+    assert len(json.loads(run(index, "sources", "--json").stdout)) == 4
+
+    done = run(index, "index", "--remove", docs)
+
+    assert done.returncode == 0
+    assert done.stdout == "+0 ~0 -4 =0  (0 documents, 0 chunks in the index)\n"
+    assert done.stderr.splitlines() == [f"- {docs}/{name}.txt" for name in ("avoine", "blé", "orge", "seigle")]
+
+
+def test_documents_are_removed_by_id_and_by_path_and_what_comes_back_is_said(copied):
+    index, docs = copied
+    [oats] = [
+        source["id"] for source in json.loads(run(index, "sources", "--json").stdout) if "avoine" in source["path"]
+    ]
+    fails(run(index, "index", "--remove", oats, docs / "nowhere.txt"), 2, "Nothing is indexed under", "nowhere.txt")
+    planned = run(index, "index", "--remove", oats, "--dry-run")
+    (docs / "orge.txt").unlink()
+
+    done = run(index, "index", "--remove", oats, docs / "orge.txt", "--json")
+
+    assert planned.stdout == f"+0 ~0 -1 =0\n- {docs}/avoine.txt\n"
+    assert json.loads(done.stdout)["deleted"] == 2
+    assert f"- {docs}/avoine.txt  (the file is still there" in done.stderr
+    assert f"- {docs}/orge.txt\n" in done.stderr
+    assert "+1 " in run(index, "index", docs, "--dry-run").stdout
+
+
+def test_an_index_is_made_again_with_other_chunk_sizes(copied):
+    index, docs = copied
+    fails(run(index, "index", docs, INDEX_CHUNK_TOKENS="100"), 1, "100+40", "assistant index --rebuild")
+
+    done = run(index, "index", "--rebuild", INDEX_CHUNK_TOKENS="100")
+
+    assert done.stdout == "+4 ~0 -0 =0  (4 documents, 4 chunks in the index)\n"
+    assert run(index, "index", docs, INDEX_CHUNK_TOKENS="100").stdout.startswith("+0 ~0 -0 =4")
+
+
+@pytest.mark.parametrize("options", [["--remove"], ["--remove", "a", "--rebuild"], ["--rebuild", "--dry-run"]])
+def test_options_that_contradict_are_wrong_use_and_touch_nothing(tmp_path, options):
+    assert run(tmp_path / "index", "index", *options).returncode == 2
+    assert not (tmp_path / "index").exists()
+
+
+@pytest.fixture
+def long_sync(tmp_path):
+    """A sync that takes some minutes, in a process of its own, once it has embedded something."""
+    docs = tmp_path / "docs"
+    docs.mkdir()
+    for number in range(40):
+        words = " ".join(f"mot{number}x{n}" for n in range(60))
+        (docs / f"{number:02}.txt").write_text("\n\n".join(f"Alinéa {n} : {words}." for n in range(20)), "utf-8")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "assistant", "index", str(docs)],
+        env=environment(tmp_path / "index"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+    )
+    assert process.stderr.readline().startswith("Indexing: 0 of 40 documents, 32 chunks")
+    yield process, tmp_path / "index"
+    process.kill()
+
+
+def test_ctrl_c_stops_a_sync_and_says_what_is_done(long_sync):
+    process, index = long_sync
+    process.send_signal(signal.SIGINT)
+    shown, said = process.communicate()
+
+    with closing(open_catalog(IndexSettings(path=index))) as catalog:
+        documents, chunks = catalog.counts()
+    assert process.returncode == 130
+    assert said.splitlines()[-1] == f"Stopped. {documents} of 40 documents are indexed; run the same command to go on"
+    assert shown == f"+{documents} ~0 -0 =0  ({documents} documents, {chunks} chunks in the index)\n"
+    assert documents < 40
+    assert not (index / "owner").exists()
+
+
+def test_a_second_ctrl_c_ends_the_process_at_once():
+    code = (
+        "import signal; from assistant.cli import stoppable\n"
+        "with stoppable() as stop:\n"
+        "    signal.raise_signal(signal.SIGINT)\n"
+        "    print('writing to the end', flush=True)\n"
+        "    signal.raise_signal(signal.SIGINT)\n"
+        "    print('still there')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+    assert (done.stdout, done.returncode) == ("writing to the end\n", -signal.SIGINT)
 
 
 def test_a_conversation_gives_a_follow_up_its_meaning(seeded, tmp_path):

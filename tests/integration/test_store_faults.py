@@ -21,6 +21,7 @@ from index.lexical import LexicalIndex
 from index.lock import lock
 from index.split import SentenceSplitter
 from index.sync import plan, sync
+from index.types import Progress
 from index.vectors import Folder, Probe, VectorIndex
 from tests.fakes import HashingEmbeddings, word_spans
 
@@ -40,8 +41,16 @@ def sync_and_fail(index: Path, docs: Path, said: Path, fault: Callable[[], None]
         fault()
         catalog = Catalog.open(index / "catalog.sqlite")
 
+        documents = 0
+
+        def acknowledge(progress: Progress) -> None:
+            nonlocal documents
+            if progress.documents > documents:
+                say(said, progress.path)
+            documents = progress.documents
+
         try:
-            sync(planned, catalog, splitter, HashingEmbeddings(), lambda progress: say(said, progress.path))
+            sync(planned, catalog, splitter, HashingEmbeddings(), acknowledge)
         except StoreUnavailable as error:
             say(said, str(error))
 

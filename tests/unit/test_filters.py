@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from index import Catalog, Filter, Index, IndexSettings, InvalidFilter
+from index.build import Recipe
 from index.catalog import Chunk, StoredDocument, document_of
 from index.search import HybridRetriever, Ranking
 from tests.fakes import HashingEmbeddings
@@ -148,8 +149,7 @@ def retriever(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HybridRetrie
         own_words = " ".join(f"mot{number * other}" for other in range(1, 5))
         put(catalog, f"/docs/{number}.txt", sayings[language].format(own_words), language, date)
     with ExitStack() as resources:
-        resources.callback(catalog.close)
-        index = Index(IndexSettings(path=folder), catalog, embeddings, None, resources)
+        index = Index(IndexSettings(path=folder), Recipe("hashing", None, None, embeddings, 0), catalog, resources)
         yield index.retriever(8)
 
 

@@ -12,10 +12,12 @@ from pathlib import Path
 import chromadb
 import numpy as np
 import pytest
+import tantivy
 
 from index.catalog import Catalog, Chunk, Position, StoredDocument, follow
 from index.errors import StoreUnavailable
 from index.lexical import LexicalIndex
+from index.stop import Stop, Stopped
 from index.terms import terms
 from index.vectors import Address, Probe, Server, VectorIndex
 from tests.chroma import ChromaServer
@@ -371,6 +373,49 @@ def test_terms_are_searched_as_they_are_and_never_read_as_query_syntax(catalog: 
     follow(catalog, arm.index)
     for word in ["*", '"', "id:position", "chat AND chien", "+chat", "(", "", "position", "\\", "a" * 70_000]:
         assert arm.index.search([word], 5) == []
+
+
+def test_words_are_stored_as_hashes_that_differ_from_catalog_to_catalog(catalog: Catalog, tmp_path: Path) -> None:
+    other = Catalog.create(tmp_path / "other.sqlite", "hashing")
+    put(other, ANIMALS)
+    stored = []
+    for number, followed in enumerate((catalog, other)):
+        lexical = LexicalIndex.open(tmp_path / f"lexical{number}")
+        follow(followed, lexical)
+        searcher = tantivy.Index.open(str(lexical.folder)).searcher()
+        stored.append({term for term, _ in searcher.terms_with_prefix("terms", "")})
+
+    assert [len(terms) for terms in stored] == [len(ANIMALS) + 1] * 2
+    assert not stored[0] & stored[1]
+    assert not (stored[0] | stored[1]) & {term for word in ANIMALS for term in terms(word, "fr")}
+    other.close()
+
+
+def test_an_index_of_a_catalog_that_forgot_is_made_again(catalog: Catalog, open_arm: OpenArm) -> None:
+    arm = open_arm()
+    follow(catalog, arm.index)
+    catalog.forget(["/docs/chat.txt"])
+    assert len(arm.search("le " + " ".join(ANIMALS), 100)) == len(ANIMALS)
+
+    follow(catalog, arm.index)
+    follow(catalog, arm.index)
+
+    assert arm.index.position == catalog.position
+    assert all_found(catalog, arm) == {word: [word] for word in ANIMALS} | {"chat": all_found(catalog, arm)["chat"]}
+    assert len(arm.search("le " + " ".join(ANIMALS), 100)) == len(ANIMALS) - 1
+
+
+def test_following_stops_between_two_batches_and_goes_on_from_there(catalog: Catalog, open_arm: OpenArm) -> None:
+    arm = open_arm()
+    stop = Stop()
+    stop.ask()
+    with pytest.raises(Stopped):
+        follow(catalog, arm.index, batch_chunks=3, stop=stop)
+
+    follow(catalog, arm.index, batch_chunks=3)
+
+    assert arm.index.position == catalog.position
+    assert all_found(catalog, arm) == {word: [word] for word in ANIMALS}
 
 
 def test_a_rare_term_counts_more_than_a_frequent_one(catalog: Catalog, tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,11 +12,12 @@ from langchain_core.documents import Document
 from langchain_text_splitters import CharacterTextSplitter, RecursiveCharacterTextSplitter, TextSplitter
 
 from index.catalog import Catalog
-from index.errors import IndexingError, StoreUnavailable, UnreadableFile
+from index.errors import IndexingError, NothingToIndex, SourceNotFound, StoreUnavailable, UnreadableFile
 from index.load import LOADERS, Loader, load
 from index.loaders.parts import Loaded, Part
 from index.split import SentenceSplitter
-from index.sync import Plan, plan, sync
+from index.stop import Stop, Stopped
+from index.sync import BATCH_CHUNKS, CALL_TEXTS, Plan, plan, removal, sync
 from index.types import Progress, SyncReport
 from tests.fakes import HashingEmbeddings, word_spans
 
@@ -54,6 +57,11 @@ def synced(catalog: Catalog, embeddings: HashingEmbeddings, *paths: Path) -> Syn
 def content(catalog: Catalog) -> dict[str, str]:
     """Give the stored text under each path's file name; every path of the sources, first paths only."""
     return {Path(source.path).name: catalog.text(source.id) for source in catalog.sources()}
+
+
+def lines(plan: Plan) -> list[tuple[str, str, str | None]]:
+    """Give each change with file names."""
+    return [(c.change, Path(c.path).name, c.origin and Path(c.origin).name) for c in plan.changes]
 
 
 def ids(catalog: Catalog) -> list[str]:
@@ -163,7 +171,11 @@ def test_the_same_content_at_two_paths_is_one_document(
 
     assert str(report) == "+3 ~0 -0 =0"
     assert catalog.counts()[0] == 3
-    assert len(catalog.hashes()) == 4
+    assert [source.paths for source in catalog.sources()] == [
+        (str(docs / "chat.txt"),),
+        (str(docs / "chien.txt"), str(docs / "copie.txt")),
+        (str(docs / "deep" / "loup.txt"),),
+    ]
 
 
 def test_a_copy_of_what_is_indexed_is_not_embedded_again(
@@ -400,12 +412,13 @@ def test_documents_are_reported_in_the_order_of_their_paths_one_by_one(
     sync(planned, catalog, splitter, embeddings, lambda p: seen.append((p, catalog.counts()[0])))
 
     assert [(p.documents, p.documents_in_all, Path(p.path).name, stored) for p, stored in seen] == [
+        (0, 4, "vide.txt", 0),  # embedded, and not yet stored
         (1, 4, "chat.txt", 1),
         (2, 4, "chien.txt", 2),
         (3, 4, "loup.txt", 3),
         (4, 4, "vide.txt", 3),
     ]
-    assert seen[-1][0].chunks == catalog.counts()[1]
+    assert [p.chunks for p, _ in seen] == [catalog.counts()[1]] * 5
 
 
 def test_a_plan_says_what_the_sync_then_does_and_changes_nothing(
@@ -512,6 +525,7 @@ def test_many_small_documents_are_embedded_together(catalog: Catalog, tmp_path: 
 
         def embed_documents(self, texts: list[str]) -> list[list[float]]:
             self.calls += 1
+            assert len(texts) <= CALL_TEXTS
             return super().embed_documents(texts)
 
     (tmp_path / "many").mkdir()
@@ -521,7 +535,7 @@ def test_many_small_documents_are_embedded_together(catalog: Catalog, tmp_path: 
 
     synced(catalog, embeddings, tmp_path / "many")
 
-    assert (embeddings.texts_embedded, embeddings.calls) == (300, 2)
+    assert (embeddings.texts_embedded, embeddings.calls) == (300, 8 + 2)
 
 
 def read_pages(content: bytes) -> Loaded:
@@ -683,3 +697,345 @@ def test_a_store_that_fails_stops_the_sync(catalog: Catalog, docs: Path, embeddi
     catalog.path.write_bytes(b"rubbish" * 1000)
     with pytest.raises(StoreUnavailable):
         sync(planned, catalog, splitter, embeddings, lambda _: None)
+
+
+@pytest.mark.usefixtures("pages")
+def test_a_document_that_an_older_loader_has_read_is_read_again(
+    catalog: Catalog, docs: Path, embeddings: HashingEmbeddings
+) -> None:
+    write(docs / "livre.pages", "Une page.")
+    synced(catalog, embeddings, docs)
+    assert catalog.loaders()[catalog.hashes()[str(docs / "livre.pages")]] == "pages/1"
+    LOADERS["pages"] = replace(LOADERS["pages"], version=2)
+    before = embeddings.texts_embedded
+
+    planned = plan([docs], catalog)
+    report = sync(planned, catalog, splitter, embeddings, lambda _: None)
+
+    assert lines(planned) == [("updated", "livre.pages", None)]
+    assert str(report) == str(planned.report) == "+0 ~1 -0 =3"
+    assert embeddings.texts_embedded == before + 1
+    assert catalog.loaders()[catalog.hashes()[str(docs / "livre.pages")]] == "pages/2"
+    assert str(synced(catalog, embeddings, docs)) == "+0 ~0 -0 =4"
+
+
+def test_a_file_whose_new_name_gives_it_another_loader_is_read_again(
+    catalog: Catalog, docs: Path, embeddings: HashingEmbeddings
+) -> None:
+    synced(catalog, embeddings, docs)
+    (docs / "chat.txt").rename(docs / "chat.md")
+
+    report = synced(catalog, embeddings, docs)
+
+    assert str(report) == "+0 ~1 -0 =2"
+    assert catalog.loaders()[catalog.hashes()[str(docs / "chat.md")]] == "markdown/1"
+    assert str(docs / "chat.txt") not in catalog.hashes()
+
+
+def test_copies_of_two_kinds_are_read_by_the_loader_of_either(
+    catalog: Catalog, docs: Path, embeddings: HashingEmbeddings
+) -> None:
+    synced(catalog, embeddings, docs)
+    write(docs / "chat.md", (docs / "chat.txt").read_text("utf-8"))
+    assert str(synced(catalog, embeddings, docs)) == "+0 ~0 -0 =3"
+    (docs / "chat.txt").unlink()
+
+    report = synced(catalog, embeddings, docs)
+
+    assert str(report) == "+0 ~1 -0 =2"
+
+
+def test_a_document_that_lies_elsewhere_too_is_not_judged_by_the_files_seen_here(
+    catalog: Catalog, docs: Path, embeddings: HashingEmbeddings, tmp_path: Path
+) -> None:
+    synced(catalog, embeddings, docs)
+    (tmp_path / "other").mkdir()
+    write(tmp_path / "other" / "chat.md", (docs / "chat.txt").read_text("utf-8"))
+
+    assert str(synced(catalog, embeddings, tmp_path / "other")) == "+0 ~0 -0 =1"
+    assert str(synced(catalog, embeddings, tmp_path / "other")) == "+0 ~0 -0 =1"
+
+
+@pytest.mark.usefixtures("pages")
+def test_a_document_that_its_new_loader_cannot_read_stays_as_the_old_one_has_read_it(
+    catalog: Catalog, docs: Path, embeddings: HashingEmbeddings
+) -> None:
+    write(docs / "livre.txt", "bad luck for pages")
+    synced(catalog, embeddings, docs)
+    (docs / "livre.txt").rename(docs / "livre.pages")
+
+    report = synced(catalog, embeddings, docs)
+
+    assert reasons(report) == {"livre.pages": "it is bad"}
+    assert content(catalog)["livre.pages"] == "bad luck for pages"
+
+
+def test_a_plan_says_path_by_path_what_it_does(catalog: Catalog, docs: Path, embeddings: HashingEmbeddings) -> None:
+    write(docs / "lapin.txt", "Le lapin creuse.")
+    write(docs / "lapin2.txt", "Le lapin creuse.")
+    write(docs / "taupe.txt", "La taupe aussi.")
+    synced(catalog, embeddings, docs)
+    write(docs / "neuf.txt", "Du neuf.")
+    write(docs / "neuf2.txt", "Du neuf.")
+    write(docs / "chien.txt", "Un autre chien.")
+    write(docs / "taupe.txt", "Le lapin creuse.")
+    (docs / "chat.txt").unlink()
+    (docs / "lapin2.txt").unlink()
+    (docs / "deep" / "loup.txt").rename(docs / "loup.txt")
+
+    planned = plan([docs], catalog)
+
+    assert str(planned.report) == "+1 ~1 -2 =2"
+    assert lines(planned) == [
+        ("updated", "chien.txt", None),
+        ("added", "neuf.txt", None),
+        ("moved", "loup.txt", "loup.txt"),
+        ("copied", "neuf2.txt", "neuf.txt"),
+        ("moved", "taupe.txt", "lapin2.txt"),
+        ("deleted", "chat.txt", None),
+        ("deleted", "taupe.txt", None),
+    ]
+
+
+def test_files_that_swap_their_contents_are_planned_as_two_moves(
+    catalog: Catalog, docs: Path, embeddings: HashingEmbeddings
+) -> None:
+    synced(catalog, embeddings, docs)
+    (docs / "chat.txt").rename(docs / "x")
+    (docs / "chien.txt").rename(docs / "chat.txt")
+    (docs / "x").rename(docs / "chien.txt")
+
+    assert lines(plan([docs], catalog)) == [("moved", "chat.txt", "chien.txt"), ("moved", "chien.txt", "chat.txt")]
+
+
+@pytest.fixture(params=["emptied", "with nothing to read", "gone"])
+def lost(request: pytest.FixtureRequest, catalog: Catalog, docs: Path, embeddings: HashingEmbeddings) -> Path:
+    """Index a folder, then lose all of its files, as when a disc is not mounted."""
+    synced(catalog, embeddings, docs)
+    docs.rename(docs.parent / "elsewhere")
+    if request.param != "gone":
+        docs.mkdir()
+    if request.param == "with nothing to read":
+        (docs / ".hidden").touch()
+        (docs / "film.mp4").touch()
+    return docs
+
+
+def test_a_folder_that_has_lost_all_it_held_is_not_forgotten_but_asked_about(catalog: Catalog, lost: Path) -> None:
+    before = catalog.sources()
+
+    with pytest.raises(NothingToIndex, match=rf"{lost} .*Is a disc not mounted\?.*assistant index --remove {lost}"):
+        plan([lost], catalog)
+
+    assert catalog.sources() == before
+
+
+def test_a_folder_whose_files_were_all_moved_to_another_that_is_named_too_has_lost_nothing(
+    catalog: Catalog, docs: Path, embeddings: HashingEmbeddings
+) -> None:
+    synced(catalog, embeddings, docs)
+    docs.rename(docs.parent / "elsewhere")
+    docs.mkdir()
+
+    report = synced(catalog, embeddings, docs, docs.parent / "elsewhere")
+
+    assert str(report) == "+0 ~0 -0 =3"
+
+
+def test_a_circle_of_links_is_a_link_to_nothing(catalog: Catalog, docs: Path, embeddings: HashingEmbeddings) -> None:
+    (docs / "circle").symlink_to("circle")
+    (docs / "circle.txt").symlink_to("circle")
+
+    report = synced(catalog, embeddings, docs)
+
+    assert reasons(report) == {"circle": "a link to nothing", "circle.txt": "a link to nothing"}
+    with pytest.raises(NothingToIndex, match="circle: Too many levels of symbolic links"):
+        plan([docs / "circle"], catalog)
+
+
+def test_an_index_in_the_folder_is_left_out(catalog: Catalog, docs: Path, embeddings: HashingEmbeddings) -> None:
+    index = docs / "index"
+    index.mkdir()
+    for name in ("lock", "catalog.sqlite", "notes.txt"):
+        write(index / name, "Un chat.")
+
+    report = synced(catalog, embeddings, docs)
+
+    assert reasons(report) == {"index": "an index"}
+    assert report.added == 3
+
+
+def test_what_was_named_is_remembered_until_nothing_is_indexed_of_it(
+    catalog: Catalog, docs: Path, embeddings: HashingEmbeddings
+) -> None:
+    synced(catalog, embeddings, docs / "deep", docs / "chat.txt")
+    synced(catalog, embeddings, docs)
+    assert catalog.roots() == [str(docs), str(docs / "chat.txt"), str(docs / "deep")]
+    (docs / "chat.txt").unlink()
+
+    synced(catalog, embeddings, docs)
+
+    assert catalog.roots() == [str(docs), str(docs / "deep")]
+
+
+class Stopping(HashingEmbeddings):
+    """Asks to stop at this call."""
+
+    def __init__(self, calls: int, ask: Callable[[], None]) -> None:
+        super().__init__()
+        self.calls = calls
+        self.ask = ask
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        self.calls -= 1
+        if self.calls == 0:
+            self.ask()
+        return super().embed_documents(texts)
+
+
+@pytest.fixture
+def many(tmp_path: Path) -> Path:
+    """Make documents for two batches: short ones, one of many chunks, and short ones."""
+    many = tmp_path / "many"
+    many.mkdir()
+    for number in range(80):
+        write(many / f"{number:03}.txt", f"Texte numéro {number}.")
+    write(many / "040.txt", "\n\n".join(f"Une phrase plus longue, la numéro {n}, qui dure." for n in range(300)))
+    return many
+
+
+@pytest.fixture
+def undisturbed(many: Path, embeddings: HashingEmbeddings, tmp_path: Path) -> Iterator[Catalog]:
+    """Give a catalog of these documents whose sync nobody stopped."""
+    undisturbed = Catalog.create(tmp_path / "undisturbed.sqlite", "hashing")
+    synced(undisturbed, embeddings, many)
+    yield undisturbed
+    undisturbed.close()
+
+
+@pytest.mark.parametrize("calls", [1, 2, 4, 9])
+@pytest.mark.parametrize("ask", [Stop.ask, Stop.interrupt])
+def test_a_sync_stopped_while_it_embeds_has_written_whole_documents_and_the_next_writes_the_rest(
+    catalog: Catalog, undisturbed: Catalog, many: Path, calls: int, ask: Callable[[Stop], None]
+) -> None:
+    stop = Stop()
+    embeddings = Stopping(calls, partial(ask, stop))
+    stopped = sync(plan([many], catalog), catalog, splitter, embeddings, lambda _: None, stop=stop)
+    left = catalog.sources()
+
+    assert stopped.added == stopped.indexed == len(left)
+    assert stopped.added + stopped.pending == 80
+    assert stopped.pending > 0
+    whole = {source.id: source for source in undisturbed.sources()}
+    assert all(source == whole[source.id] for source in left)
+
+    before = embeddings.texts_embedded
+    report = synced(catalog, embeddings, many)
+
+    assert str(report) == f"+{stopped.pending} ~0 -0 ={stopped.added}"
+    assert embeddings.texts_embedded - before == undisturbed.counts()[1] - sum(source.chunks for source in left)
+    assert sorted(ids(catalog)) == sorted(ids(undisturbed))
+
+
+def test_a_sync_stopped_in_a_batch_keeps_the_documents_that_were_embedded(catalog: Catalog, many: Path) -> None:
+    stop = Stop()
+
+    report = sync(plan([many], catalog), catalog, splitter, Stopping(2, stop.ask), lambda _: None, stop=stop)
+
+    assert BATCH_CHUNKS > 2 * CALL_TEXTS
+    assert report.added == 40  # the short ones before the long one: they were embedded first
+    assert str(many / "040.txt") not in catalog.hashes()
+
+
+def test_a_sync_is_stopped_by_whoever_is_told_of_its_progress(
+    catalog: Catalog, many: Path, embeddings: HashingEmbeddings
+) -> None:
+    stop = Stop()
+
+    def first_seen(progress: Progress) -> None:
+        if progress.documents == 5:
+            stop.ask()
+
+    report = sync(plan([many], catalog), catalog, splitter, embeddings, first_seen, stop=stop)
+
+    assert report.added == catalog.counts()[0]
+    assert report.pending == 80 - report.added > 0
+
+
+def test_a_sync_that_is_stopped_has_deleted_what_is_gone(
+    catalog: Catalog, docs: Path, embeddings: HashingEmbeddings
+) -> None:
+    synced(catalog, embeddings, docs)
+    (docs / "chat.txt").unlink()
+    write(docs / "neuf.txt", "Du neuf.")
+    planned = plan([docs], catalog)
+    stop = Stop()
+    stop.ask()
+
+    report = sync(planned, catalog, splitter, embeddings, lambda _: None, stop=stop)
+
+    assert (str(report), report.pending) == ("+0 ~0 -1 =2", 1)
+    assert set(content(catalog)) == {"chien.txt", "loup.txt"}
+
+
+def test_a_plan_can_be_stopped(catalog: Catalog, docs: Path) -> None:
+    stop = Stop()
+    stop.ask()
+    with pytest.raises(Stopped):
+        plan([docs], catalog, stop)
+
+
+def test_progress_tells_how_many_chunks_were_embedded_before_a_long_document_is_done(
+    catalog: Catalog, many: Path, embeddings: HashingEmbeddings
+) -> None:
+    seen: list[Progress] = []
+
+    sync(plan([many], catalog), catalog, splitter, embeddings, seen.append)
+
+    assert [p.chunks for p in seen if not p.documents][:3] == [32, 64, 96]
+    assert [p.documents for p in seen] == sorted(p.documents for p in seen)
+    assert [p.seconds for p in seen] == sorted(p.seconds for p in seen)
+    assert (seen[-1].documents, seen[-1].chunks, seen[-1].seconds_left) == (80, catalog.counts()[1], 0)
+
+
+def forgotten(catalog: Catalog, *sources: str | Path) -> SyncReport:
+    planned = removal([*map(str, sources)], catalog)
+    catalog.forget(planned.remove)
+    return planned.report
+
+
+def test_a_document_is_forgotten_by_its_id_or_the_path_of_its_file_with_all_its_copies(
+    catalog: Catalog, docs: Path, embeddings: HashingEmbeddings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(docs / "copie.txt", "Le chien garde la maison.")
+    synced(catalog, embeddings, docs)
+    [chat, *_] = catalog.sources()
+    monkeypatch.chdir(docs)
+    (docs / "copie.txt").unlink()
+
+    report = forgotten(catalog, chat.id, "copie.txt")
+
+    assert report.deleted == 2
+    assert list(catalog.hashes()) == [str(docs / "deep" / "loup.txt")]
+
+
+def test_a_folder_is_forgotten_with_all_below_it_but_not_what_lies_elsewhere_too(
+    catalog: Catalog, docs: Path, embeddings: HashingEmbeddings
+) -> None:
+    write(docs / "deep" / "copie.txt", "Le chien garde la maison.")
+    synced(catalog, embeddings, docs, docs / "deep")
+
+    report = forgotten(catalog, docs / "deep")
+
+    assert report.deleted == 1
+    assert sorted(catalog.hashes()) == [str(docs / "chat.txt"), str(docs / "chien.txt")]
+    assert catalog.roots() == [str(docs)]
+
+
+def test_nothing_is_forgotten_where_one_of_the_names_is_unknown(
+    catalog: Catalog, docs: Path, embeddings: HashingEmbeddings
+) -> None:
+    synced(catalog, embeddings, docs)
+
+    with pytest.raises(SourceNotFound, match=r"Nothing is indexed under .*nowhere.txt\. .*assistant sources"):
+        removal([str(docs / "chat.txt"), str(docs / "nowhere.txt")], catalog)
