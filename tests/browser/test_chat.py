@@ -384,7 +384,7 @@ def test_an_answer_is_copied_with_its_quotes(visits: Visits) -> None:
     expect(page.get_by_role("button", name="Copié")).to_be_visible()
     copied = page.evaluate("navigator.clipboard.readText()")
     assert copied.splitlines()[0] == f"{QUOTE} [1] La tour Eiffel mesure 330 mètres. [2]".replace(" [", "\u00a0[")
-    assert "[2] La tour Eiffel, page 3 : « La tour Eiffel mesure 330 mètres. »" in copied
+    assert "[2] La tour Eiffel, 11 novembre 2024, page 3 : « La tour Eiffel mesure 330 mètres. »" in copied
 
 
 def test_a_whole_visit_asks_nothing_of_other_hosts_and_complains_of_nothing(visit: Visit) -> None:

@@ -4,10 +4,11 @@ import os
 import signal
 import sqlite3
 import sys
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 
+import httpx
 import pytest
 from langchain_core.embeddings import Embeddings
 
@@ -18,6 +19,7 @@ from index.lock import lock
 from index.stop import Stop, Stopped
 from index.sync import plan
 from index.types import SyncReport
+from tests.chroma import ChromaServer
 from tests.fakes import HashingEmbeddings, paragraph_recipe
 from tests.processes import Tell, listen, start
 
@@ -274,3 +276,29 @@ def rebuild_and_die(tell: Tell, index: Path, last: str) -> None:
 
 def files(folder: Path) -> dict[str, bytes]:
     return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+@pytest.mark.parametrize(
+    ("recipe", "stays"), [(NEW, "new"), (with_embeddings(Failing()), "old")], ids=["whole", "failing"]
+)
+def test_a_server_keeps_the_vectors_of_the_index_that_stays_and_no_others(
+    docs: Path, tmp_path: Path, chroma: ChromaServer, recipe: Recipe, stays: str
+) -> None:
+    settings = IndexSettings(path=tmp_path / "index", chroma_url=chroma.url)
+    others = collections(chroma)
+    with own(settings, OLD, open_or_create) as index:
+        index.sync(plan([docs], index.catalog), lambda _: None)
+        old = {f"sourcier-{index.catalog.id}"}
+
+    with suppress(IndexingError):
+        rebuild(settings, recipe, [], lambda _: None, Stop())
+
+    with own(settings, NEW if stays == "new" else OLD, open_matching) as index:
+        assert collections(chroma) - others == {f"sourcier-{index.catalog.id}"}
+        assert (collections(chroma) - others == old) is (stays == "old")
+        assert index.retriever(1).search("le loup")[0].title == "loup"
+
+
+def collections(chroma: ChromaServer) -> set[str]:
+    path = "/api/v2/tenants/default_tenant/databases/default_database/collections"
+    return {collection["name"] for collection in httpx.get(chroma.url + path).json()}

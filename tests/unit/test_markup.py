@@ -1,6 +1,11 @@
+from dataclasses import replace
+
+import pytest
+
 from assistant.types import Answer, Citation
 from assistant.web.markup import answer_markup
-from assistant.web.texts import FRENCH
+from assistant.web.texts import ENGLISH, FRENCH, Texts
+from index import File
 from tests.fakes import passage
 
 TEXT = "Le pain coûte un euro."
@@ -26,3 +31,32 @@ def test_a_citation_without_section_and_page_shows_its_title_alone() -> None:
     markup = answer_markup(answer, 1, FRENCH)
 
     assert '<span class="title" dir="auto">Rapport</span></summary>' in markup
+
+
+@pytest.mark.parametrize(
+    ("texts", "date", "shown"),
+    [
+        (FRENCH, "2025-11-05T10:00:00Z", "5 novembre 2025"),
+        (FRENCH, "2025-11-01", "1er novembre 2025"),
+        (ENGLISH, "2025-11-01", "1 November 2025"),
+        (FRENCH, "2025", "2025"),
+    ],
+)
+def test_a_citation_shows_its_day_in_the_language_of_the_page(texts: Texts, date: str, shown: str) -> None:
+    cited = replace(passage(TEXT, title="Rapport", page=3), date=date)
+    answer = Answer("?", "?", f"{TEXT} [1]", (Citation(1, cited, TEXT, 0, len(TEXT)),), (cited,))
+
+    markup = answer_markup(answer, 1, texts)
+
+    assert f'<span class="day">{shown}</span><span class="page">page 3</span>' in markup
+    assert f'title="Rapport&#44; {shown}&#44; page 3"' in markup
+
+
+def test_of_many_files_of_the_same_words_the_first_are_named_and_the_others_counted() -> None:
+    files = tuple(File(f"{n}", "Titre", f"{n}.txt") for n in range(9))
+    cited = passage(TEXT)
+    answer = Answer("?", "?", f"{TEXT} [1]", (Citation(1, cited, TEXT, 0, len(TEXT), files),), (cited,))
+
+    markup = answer_markup(answer, 1, FRENCH)
+
+    assert "0&#46;txt&#44; 1&#46;txt&#44; 2&#46;txt&#44; 3&#46;txt&#44; 4&#46;txt &#43;4" in markup

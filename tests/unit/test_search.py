@@ -87,6 +87,13 @@ def test_behind_many_copies_it_looks_deeper_for_as_many_that_differ():
     assert asked == [depth for depth in DEPTHS[:2] for _ in range(2)]
 
 
+def test_where_enough_differ_it_looks_no_deeper():
+    retriever, asked = searching({f"{n}": story(f"{n}", n) for n in range(100)}, 3)
+
+    assert len(retriever.search("question")) == 3
+    assert asked == [DEPTHS[0]] * 2
+
+
 def test_where_there_are_no_more_it_gives_what_there_is_and_does_not_look_again():
     retriever, asked = searching({name: story(name, "a") for name in "ab"}, 3)
 
