@@ -205,7 +205,7 @@ def test_a_dry_run_says_what_becomes_of_each_file(copied):
         f"= {docs}/copie.txt  (the same as {docs}/avoine.txt)",
         f"> {docs}/blé.txt → {docs}/deep/froment.txt",
         f"- {docs}/orge.txt",
-        f"! {docs}/photo�[2J.xyz: ",
+        f"! {docs}/photo�[2J.xyz: no loader for .xyz",
     ]
     assert [told[count] for count in ("added", "updated", "deleted", "unchanged", "pending")] == [1, 1, 1, 2, 0]
     assert {"change": "moved", "path": f"{docs}/deep/froment.txt", "origin": f"{docs}/blé.txt"} in told["changes"]
