@@ -253,10 +253,13 @@ def test_a_reading_can_be_stopped_from_elsewhere_and_the_next_goes_on(tmp_path: 
 
 
 PARENT = f"""
+import signal
 import sys
 from pathlib import Path
 from index.sandbox import Limits, Sandbox
 
+# A shell that starts the tests in the background has Ctrl-C ignored by all that they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 folder = Path(sys.argv[1])
 with Sandbox(Limits(), {LOADER!r}) as sandbox:
     print(sandbox.load(folder / "process.txt")[0].page_content, flush=True)
