@@ -190,6 +190,9 @@ def evaluate(  # noqa: PLR0913, PLR0917 - the options of a command
     held_back: Annotated[
         bool, typer.Option("--held-back", help="Answer only about documents that the reader was not trained on.")
     ] = False,
+    together: Annotated[
+        bool, typer.Option("--together", help="Ask documents of all languages at once, not those of one at a time.")
+    ] = False,
     plot: Annotated[
         Path | None, typer.Option(help="Draw the risk-coverage curve into this file, as SVG.", show_default=False)
     ] = None,
@@ -212,7 +215,7 @@ def evaluate(  # noqa: PLR0913, PLR0917 - the options of a command
             from assistant.evaluation.data import Selection
             from assistant.evaluation.picture import risk_coverage_svg
 
-            found = evaluated(folder, questions, Selection(limit, answers, min_words, held_back))
+            found = evaluated(folder, questions, Selection(limit, answers, min_words, held_back, together))
             print_lines([report.as_json(found)] if as_json else report.report_lines(found))
             if plot:
                 plot.write_text(risk_coverage_svg(found), "utf-8")

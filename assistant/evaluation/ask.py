@@ -96,7 +96,8 @@ class Examiner:
         task = self._search.invoke(Asked(question=question.text, history=question.history))
         seconds = time.perf_counter() - began
         numbers = {"answerable": question.answerable, "retrieval_seconds": seconds}
-        return Outcome(question.id, self._pair(question), numbers | self._found(question, task["passages"]))
+        found = self._found(question, task["passages"])
+        return Outcome(question.id, self._pair(question), numbers | found, question.kind)
 
     def answered(self, question: Question) -> Outcome:
         """Search, then ask as a user does."""

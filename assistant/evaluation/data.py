@@ -8,8 +8,8 @@ answerable, and where the set says so:
 - gold: all places that answer, {doc_id, start, end}, as sentences or passages were judged. A passage answers that has a
   part in common with one of them. With answer_type "abstractive" the answers are prose, with which no quote compares.
 - context_span: the paragraph that answers. It counts where no words do, as for questions that ask yes or no.
-- qrels: {doc_id: grade}; and qtype, for questions about a sheet as a whole. Any passage of the document answers, as it
-  does where there is nothing but doc_id.
+- qrels: {doc_id: grade}; and qtype, the kind of a question about a sheet as a whole. Any passage of the document
+  answers, as it does where there is nothing but doc_id. Kinds are reported apart.
 - doc_lang: the language of the documents to ask, where a set holds each in several; asked over all of them at once, the
   twin that is right for the reader would count as wrong.
 - history: the conversation before the question, [{role, text}].
@@ -29,7 +29,7 @@ import sys
 import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, NotRequired, TypeVar
 
@@ -92,6 +92,8 @@ class Question:
     history: tuple[Message, ...] = ()
     gold: tuple[Gold, ...] = ()
     """Empty where there is no answer, or the set does not say where."""
+    kind: str = ""
+    """What the data set calls questions of its kind; "conversation" where one went before."""
     quotable: bool = False
     """Whether the answers are words of the document, to compare a quote with."""
 
@@ -108,6 +110,8 @@ class Selection:
     """Questions of fewer words are left out: they lean on a paragraph that nobody sees."""
     held_back: bool = False
     """Whether only those are answered whose documents the reader was not trained on; retrieval was not trained."""
+    together: bool = False
+    """Whether documents of all languages are asked at once, each question with an answer in its own language."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +139,8 @@ def read_data_set(folder: Path, selection: Selection, questions: Path | None = N
     to_answer: list[str] = []
     for file in files:
         found = read_questions(file)
+        if selection.together:
+            found = _of_all_languages(found)
         _check(found, by_id, file)
         sample = _sample(
             (question for question in found if len(question.text.split()) >= selection.min_words), selection.limit
@@ -191,6 +197,15 @@ def by_language(
         if not chosen:
             raise InvalidData(f"Question {group[0].id!r} is for documents in {language!r}, of which there are none")
         yield chosen, group
+
+
+def _of_all_languages(questions: Iterable[Question]) -> list[Question]:
+    """Ask documents of all languages at once; the twin in the question's language is the one that answers."""
+    return [
+        replace(question, document_language=None)
+        for question in questions
+        if question.document_language in (None, question.language)
+    ]
 
 
 class RecordRow(TypedDict):
@@ -316,6 +331,7 @@ def _question(row: QuestionRow) -> Question:
         document_language=row.get("doc_lang"),
         history=tuple(Message(role=turn["role"], content=turn["text"]) for turn in row.get("history", ())),
         gold=tuple(_gold(row)) if row["answerable"] else (),
+        kind=row.get("qtype") or ("conversation" if row.get("history") else ""),
         quotable=quotable and bool(row.get("answers")),
     )
 

@@ -30,6 +30,8 @@ COLUMNS = {
     "answer_seconds": "from the question to the end of the answer",
 }
 """Name and meaning."""
+LABELS = ("id", "pair", "kind")
+"""What a row begins with; see Outcome."""
 DIGITS = 4
 
 
@@ -41,6 +43,8 @@ class Outcome:
     pair: str
     """Languages of the question and of the documents: "fr→en"."""
     numbers: Numbers
+    kind: str = ""
+    """What the data set calls questions of its kind, empty where it has no name for them."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,6 +53,7 @@ class Outcomes:
 
     ids: tuple[str, ...]
     pairs: tuple[str, ...]
+    kinds: tuple[str, ...]
     columns: Mapping[str, Array]
     """float64, shape (n_questions,), for each of COLUMNS; NaN where it was not measured."""
 
@@ -56,10 +61,10 @@ class Outcomes:
     def of(cls, outcomes: Iterable[Outcome]) -> Self:
         """Write outcomes into a table, numbers with DIGITS digits."""
         rows = [
-            [outcome.id, outcome.pair, *(_written(outcome.numbers.get(name)) for name in COLUMNS)]
+            [outcome.id, outcome.pair, outcome.kind, *(_written(outcome.numbers.get(name)) for name in COLUMNS)]
             for outcome in outcomes
         ]
-        return cls.from_rows(["id", "pair", *COLUMNS], rows)
+        return cls.from_rows([*LABELS, *COLUMNS], rows)
 
     @classmethod
     def from_rows(cls, names: Sequence[str], rows: Sequence[Sequence[Any]]) -> Self:
@@ -68,14 +73,16 @@ class Outcomes:
         return cls(
             tuple(map(str, of["id"])),
             tuple(map(str, of["pair"])),
+            tuple(map(str, of.get("kind", [""] * len(rows)))),
             {name: np.array(of.get(name, [None] * len(rows)), np.float64) for name in COLUMNS},
         )
 
     def rows(self) -> list[list[Any]]:
-        """Give id, pair and numbers of each question, in the order of COLUMNS, None where one was not measured."""
+        """Give LABELS and numbers of each question, in the order of COLUMNS, None where one was not measured."""
         numbers = zip(*(column.tolist() for column in self.columns.values()), strict=True)
         return [
-            [id, pair, *map(_written, values)] for id, pair, values in zip(self.ids, self.pairs, numbers, strict=True)
+            [*labels, *map(_written, values)]
+            for *labels, values in zip(self.ids, self.pairs, self.kinds, numbers, strict=True)
         ]
 
     def chosen(self, places: Array) -> "Outcomes":
@@ -84,14 +91,22 @@ class Outcomes:
         return Outcomes(
             tuple(self.ids[i] for i in at),
             tuple(self.pairs[i] for i in at),
+            tuple(self.kinds[i] for i in at),
             {name: column[at] for name, column in self.columns.items()},
         )
 
-    def by_pair(self) -> "dict[str, Outcomes]":
-        """Part the questions by their languages; "all" comes first, and alone where there is but one pair."""
-        pairs = sorted(set(self.pairs))
-        parts = {pair: self.chosen(np.array(self.pairs) == pair) for pair in pairs} if len(pairs) > 1 else {}
-        return {"all": self, **parts}
+    def parts(self) -> "dict[str, Outcomes]":
+        """Part the questions by pair of languages, then by kind; "all" comes first.
+
+        A part of all questions is not given twice, nor are those without a kind.
+        """
+        chosen = {
+            name: self.chosen(np.array(labels) == name)
+            for labels in (self.pairs, self.kinds)
+            for name in sorted(set(labels))
+            if name and len(set(labels)) > 1
+        }
+        return {"all": self, **chosen}
 
 
 def _written(value: float | None) -> float | int | None:

@@ -13,14 +13,14 @@ from assistant.errors import InvalidData
 from assistant.evaluation.ask import Asking
 from assistant.evaluation.data import DataSet, Selection
 from assistant.evaluation.figures import Difference, Figure, differences, figures
-from assistant.evaluation.outcomes import COLUMNS, Outcomes
+from assistant.evaluation.outcomes import COLUMNS, LABELS, Outcomes
 from assistant.settings import AssistantSettings
 from index import IndexSettings
 from index.build import recipe
 
 CHANCE = 0.05
 """A difference with a smaller p-value is called more than chance."""
-SHOWN_BY_LANGUAGE = (
+SHOWN_BY_PART = (
     ("retrieval", "hit@1"),
     ("retrieval", "hit@5"),
     ("retrieval", "mrr"),
@@ -53,11 +53,11 @@ class Report:
     failures: Mapping[str, str]
     """Questions at which a language model broke off, by id, and why; they count nowhere."""
     questions: Mapping[str, Mapping[str, int]]
-    """By pair of languages, or "all": how many were searched; of those to be answered, with and without an answer."""
+    """By part (see Outcomes.parts): how many were searched; of those to be answered, with and without an answer."""
     figures: Mapping[str, Mapping[str, Section]]
-    """By pair of languages, or "all"; by section; by name. See figures.FIGURES."""
+    """By part, by section, by name. See figures.FIGURES."""
     columns: Sequence[str]
-    """Names of what the rows hold: id, pair of languages, and outcomes.COLUMNS."""
+    """Names of what the rows hold: outcomes.LABELS and outcomes.COLUMNS."""
     rows: Sequence[Sequence[Cell]]
     """A row for each question, None where something was not measured."""
 
@@ -77,13 +77,13 @@ class Comparison:
     questions: int
     """How many both runs asked; only these are compared."""
     differences: Mapping[str, Mapping[str, Mapping[str, Difference]]]
-    """By pair of languages, or "all"; by section; by name."""
+    """By part, by section, by name."""
 
 
 def report(data: DataSet, selection: Selection, settings: AssistantSettings, asking: Asking) -> Report:
-    """Work out the figures of what was asked, over all questions and by pair of languages."""
+    """Work out the figures of what was asked, over all questions and by part."""
     outcomes = Outcomes.of(asking.outcomes)
-    parts = outcomes.by_pair()
+    parts = outcomes.parts()
     return Report(
         data=data.name,
         selection=selection,
@@ -96,7 +96,7 @@ def report(data: DataSet, selection: Selection, settings: AssistantSettings, ask
         failures={failure.id: failure.reason for failure in asking.failures},
         questions={pair: _counts(part) for pair, part in parts.items()},
         figures={pair: figures(part) for pair, part in parts.items()},
-        columns=["id", "pair", *COLUMNS],
+        columns=[*LABELS, *COLUMNS],
         rows=outcomes.rows(),
     )
 
@@ -127,8 +127,8 @@ def compare(before: Path, after: Path) -> Comparison:
     if not common:
         raise InvalidData(f"{before} and {after} have no question in common. Compare two runs over the same data set")
     first, second = (_in_order_of_ids(run, common) for run in runs)
-    parts = second.by_pair()
-    of_first = first.by_pair()
+    parts = second.parts()
+    of_first = first.parts()
     return Comparison(
         before=_described(before, reports[0]),
         after=_described(after, reports[1]),
@@ -157,7 +157,7 @@ def report_lines(report: Report) -> Iterator[str]:
         for name, figure in measured.items():
             yield f"  {name:<24}{figure.value:>7.3f}    {figure.low:.3f} to {figure.high:.3f}"
     if len(report.figures) > 1:
-        yield from _lines_by_language(report)
+        yield from _lines_by_part(report)
 
 
 def comparison_lines(comparison: Comparison) -> Iterator[str]:
@@ -196,9 +196,9 @@ def _in_order_of_ids(outcomes: Outcomes, chosen: set[str]) -> Outcomes:
     return outcomes.chosen(np.array([place for _, place in places]))
 
 
-def _lines_by_language(report: Report) -> Iterator[str]:
-    shown = [(section, name) for section, name in SHOWN_BY_LANGUAGE if name in report.figures["all"].get(section, {})]
-    yield f"\n{'by language':<14}{'questions':>10}" + "".join(f"{name:>20}" for _, name in shown)
+def _lines_by_part(report: Report) -> Iterator[str]:
+    shown = [(section, name) for section, name in SHOWN_BY_PART if name in report.figures["all"].get(section, {})]
+    yield f"\n{'by part':<14}{'questions':>10}" + "".join(f"{name:>20}" for _, name in shown)
     for pair, sections in report.figures.items():
         values = [sections[section].get(name) for section, name in shown]
         cells = "".join(f"{figure.value:>20.3f}" if figure else f"{'–':>20}" for figure in values)

@@ -15,7 +15,7 @@ CURVE = "curve-"
 UNKNOWN = "–"
 
 Column = tuple[str, Callable[[Report, str], str]]
-"""Heading, and from a report and a pair of languages to the cell."""
+"""Heading, and from a report and a part of its questions to the cell."""
 
 
 def write() -> None:
@@ -38,11 +38,11 @@ def pictures(found: Sequence[Report]) -> dict[str, str]:
 
 def text(found: Sequence[Report]) -> str:
     """Write all tables, then the pictures."""
-    by_language = [(report, pair) for report in found for pair in list(report.figures)[1:] or ["all"]]
+    by_part = [(report, pair) for report in found for pair in list(report.figures)[1:] or ["all"]]
     as_whole = [(report, "all") for report in found]
     return "\n".join(
         [
-            *table("Retrieval", [DATA, LANGUAGES, count("searched"), *RETRIEVAL], by_language),
+            *table("Retrieval", [DATA, PART, count("searched"), *RETRIEVAL], by_part),
             *table("Answers and citations", [DATA, count("with_answer"), *ANSWERS, *CITATIONS], as_whole),
             *table("Declining", [DATA, count("with_answer"), count("without_answer"), *REFUSAL], as_whole),
             *table("Time", [DATA, *SIZES, *SECONDS], as_whole),
@@ -81,12 +81,12 @@ def figure(section: str, name: str, heading: str = "") -> Column:
     return heading or name.replace("_", " "), cell
 
 
-def languages(report: Report, pair: str) -> str:
+def part(report: Report, pair: str) -> str:
     return report.outcomes.pairs[0] if pair == "all" else pair
 
 
-DATA: Column = ("data", lambda report, _: report.data)
-LANGUAGES: Column = ("question → documents", languages)
+DATA: Column = ("data", lambda report, _: f"{report.data}, all at once" if report.selection.together else report.data)
+PART: Column = ("question → documents, or kind", part)
 SIZES: list[Column] = [
     ("documents", lambda report, _: f"{report.documents:,}"),
     ("chunks", lambda report, _: f"{report.chunks:,}"),
@@ -103,6 +103,7 @@ RETRIEVAL = [
     figure("retrieval", "mrr", "MRR"),
     figure("retrieval", "ndcg@10", "nDCG@10"),
     figure("retrieval", "recall@5"),
+    figure("retrieval", "own_language"),
 ]
 ANSWERS = [
     figure("answers", "holds_answer"),

@@ -148,6 +148,33 @@ def test_documents_of_one_language_are_asked_at_a_time(tmp_path):
 RECORDS_READ = [Record(row["id"], row["title"], row["text"], row["lang"]) for row in RECORDS]
 
 
+def test_together_each_question_is_asked_of_all_documents_and_its_own_language_answers(tmp_path):
+    rows = [
+        {**QUESTION, "id": f"{language}-{of}", "lang": language, "doc_lang": of, "doc_id": None}
+        for language in ("fr", "de")
+        for of in ("fr", "de")
+    ]
+    data = read_data_set(write(tmp_path, rows), Selection(together=True))
+
+    [(records, asked)] = by_language(data.records, data.questions)
+
+    assert records == data.records
+    assert {question.id for question in asked} == {"fr-fr", "de-de"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "kind"),
+    [
+        ({"qtype": "title"}, "title"),
+        ({"history": [{"role": "user", "text": "Bonjour"}]}, "conversation"),
+        ({"history": []}, ""),
+        ({}, ""),
+    ],
+)
+def test_a_kind_is_what_the_set_calls_it_or_a_conversation(tmp_path, fields, kind):
+    assert only_question(tmp_path, {**QUESTION, **fields}).kind == kind
+
+
 def test_a_language_without_documents_is_named(tmp_path):
     data = read_data_set(write(tmp_path, [{**QUESTION, "doc_id": None, "doc_lang": "it"}]), Selection())
 

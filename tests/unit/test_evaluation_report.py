@@ -111,7 +111,7 @@ def test_a_report_is_read_again_as_it_was_written(tmp_path):
 def test_figures_are_worked_out_again_from_the_rows(tmp_path):
     made = reported(ASKED)
 
-    for pair, part in made.outcomes.by_pair().items():
+    for pair, part in made.outcomes.parts().items():
         assert figures(part) == made.figures[pair]
 
 
@@ -124,6 +124,31 @@ def test_each_question_is_one_short_line_of_the_json():
 
 def test_one_pair_of_languages_is_not_reported_twice():
     assert list(reported(ASKED[1:]).figures) == ["all"]
+
+
+def test_kinds_of_questions_are_reported_apart_behind_the_languages():
+    asked = [
+        Outcome("a", "fr→fr", {"rank": 1}, "title"),
+        Outcome("b", "fr→en", {"rank": 0}, "paraphrase"),
+        Outcome("c", "fr→en", {"rank": 2}),
+    ]
+
+    made = reported(asked)
+
+    assert list(made.figures) == ["all", "fr→en", "fr→fr", "paraphrase", "title"]
+    assert made.questions["fr→en"]["searched"] == 2
+    assert made.questions["paraphrase"]["searched"] == 1
+    assert made.figures["title"]["retrieval"]["hit@1"].value == 1
+    assert made.outcomes.kinds == ("title", "paraphrase", "")
+
+
+def test_a_result_from_before_kinds_were_told_apart_is_read(tmp_path):
+    path = saved(tmp_path, "old.json", ASKED)
+    told = json.loads(path.read_text("utf-8"))
+    rows = [[id, pair, *values] for id, pair, _, *values in told["rows"]]
+    path.write_text(json.dumps(told | {"columns": ["id", "pair", *told["columns"][3:]], "rows": rows}))
+
+    assert list(read_report(path).outcomes.parts()) == ["all", "fr→en", "fr→fr"]
 
 
 def test_a_report_for_people_shows_figures_intervals_and_languages():

@@ -25,7 +25,7 @@ def test_the_curves_of_the_documentation_are_those_of_the_results():
 
 @pytest.mark.parametrize("report", REPORTS, ids=lambda report: report.data)
 def test_the_figures_of_a_result_are_those_of_its_questions(report):
-    parts = report.outcomes.by_pair()
+    parts = report.outcomes.parts()
 
     assert parts.keys() == report.figures.keys()
     for pair, part in parts.items():
