@@ -30,10 +30,13 @@ if TYPE_CHECKING:
         Claim,
         Confidence,
         Message,
+        Notice,
         Searched,
         Seconds,
         Task,
         Token,
+        Unsupported,
+        Usage,
     )
 
 __all__ = [
@@ -50,11 +53,14 @@ __all__ = [
     "Message",
     "ModelFailed",
     "ModelUnavailable",
+    "Notice",
     "RateLimited",
     "Searched",
     "Seconds",
     "Task",
     "Token",
+    "Unsupported",
+    "Usage",
     "open_assistant",
 ]
 
@@ -63,7 +69,21 @@ _MODULES = {
     "build": ("open_assistant",),
     "errors": ("AssistantError", "InvalidData", "InvalidQuestion", "ModelFailed", "ModelUnavailable", "RateLimited"),
     "settings": ("AssistantSettings",),
-    "types": ("Answer", "Asked", "Citation", "Claim", "Confidence", "Message", "Searched", "Seconds", "Task", "Token"),
+    "types": (
+        "Answer",
+        "Asked",
+        "Citation",
+        "Claim",
+        "Confidence",
+        "Message",
+        "Notice",
+        "Searched",
+        "Seconds",
+        "Task",
+        "Token",
+        "Unsupported",
+        "Usage",
+    ),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 

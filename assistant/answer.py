@@ -1,11 +1,13 @@
 """The assistant: from a question to events and a cited answer."""
 
+import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 
+from langchain_core.callbacks import UsageMetadataCallbackHandler
 from langchain_core.retrievers import BaseRetriever
-from langchain_core.runnables import Runnable, RunnableLambda
+from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
 
 from assistant.cite import Citer
 from assistant.condense import standalone_query
@@ -19,14 +21,18 @@ from assistant.types import (
     Confidence,
     Event,
     Message,
+    Notice,
     Said,
     Searched,
     Seconds,
     Task,
     Token,
+    Usage,
 )
 from index import Filter, Index, Passage, detect
 from index.types import EVERYTHING
+
+log = logging.getLogger(__name__)
 
 MAX_QUESTION_CHARACTERS = 2_000
 
@@ -63,41 +69,79 @@ class Assistant:
     def stream(self, question: str, history: Sequence[Message] = (), where: Filter = EVERYTHING) -> Iterator[Event]:
         """Yield Searched, then the text in Tokens as it is verified, then the Answer.
 
-        Only documents that meet the filter are searched; where none does, the answer says so.
+        A Notice comes before the first Token that does not come from the language model, where it failed. Only
+        documents that meet the filter are searched; where none does, the answer says so. To close the iterator ends
+        the request to the language model.
 
         Raises InvalidQuestion, before anything else, for a question that is blank or too long; InvalidFilter, before
-        the first event, for a filter that names no document or no language; ModelUnavailable and ModelFailed when a
-        language model does not answer.
+        the first event, for a filter that names no document or no language; ModelUnavailable, ModelFailed and
+        RateLimited when a language model does not answer and nothing stands in for it.
         """
         return self._events(Asked(question=valid_question(question), history=list(history), where=where))
 
     def _events(self, asked: Asked) -> Iterator[Event]:
         began = time.perf_counter()
-        task = self.search.invoke(asked)
-        searched = time.perf_counter()
+        counted = UsageMetadataCallbackHandler()
+        config = RunnableConfig(callbacks=[counted])
+        task = self.search.invoke(asked, config)
+        found = time.perf_counter()
         passages = tuple(task["passages"])
         yield Searched(task["query"], passages)
+        heard = _Heard()
         text = ""
         citations: list[Citation] = []
-        confidence: float | None = None
-
-        def claims() -> Iterator[Claim]:
-            nonlocal confidence
-            for said in self.answerer.stream(task) if passages else ():
-                if isinstance(said, Confidence):
-                    confidence = said.value
-                else:
-                    yield said
-
-        for piece, new in self._citer.cite(claims(), passages):
+        first_token: float | None = None
+        claims = heard.claims(self.answerer.stream(task, config) if passages else ())
+        for piece, new in self._citer.cite(claims, passages):
+            yield from heard.news()
+            first_token = first_token or time.perf_counter() - began
             text += piece
             citations += new
             yield Token(piece)
+        yield from heard.news()
         if not citations:
             text = _refusal(task)
             yield Token(text)
-        seconds = Seconds(searched - began, time.perf_counter() - searched)
-        yield Answer(task["question"], task["query"], text, tuple(citations), passages, seconds, confidence)
+        ended = time.perf_counter()
+        answer = Answer(
+            task["question"],
+            task["query"],
+            text,
+            tuple(citations),
+            passages,
+            Seconds(found - began, ended - found, first_token or ended - began),
+            heard.confidence,
+            notice=heard.notice,
+            usage=_usage(counted),
+        )
+        _log_costs(answer)
+        yield answer
+
+
+class _Heard:
+    """Passes an answerer's claims on, and keeps what else it says."""
+
+    def __init__(self) -> None:
+        self.confidence: float | None = None
+        self.notice: Notice | None = None
+        self._told = False
+
+    def claims(self, said: Iterable[Said]) -> Iterator[Claim]:
+        """Give the claims alone."""
+        for one in said:
+            match one:
+                case Claim():
+                    yield one
+                case Confidence(value):
+                    self.confidence = value
+                case Notice():
+                    self.notice = one
+
+    def news(self) -> Iterator[Notice]:
+        """Give the notice, once, when there is one."""
+        if self.notice and not self._told:
+            self._told = True
+            yield self.notice
 
 
 def searcher(retriever: BaseRetriever) -> Runnable[Asked, Task]:
@@ -132,3 +176,28 @@ def _refusal(task: Task) -> str:
     if where != EVERYTHING and not task["passages"]:
         return no_document_matches(str(where), language)
     return cannot_answer(language)
+
+
+def _usage(counted: UsageMetadataCallbackHandler) -> Usage | None:
+    """Add up what all models said that they read and wrote; None where none said anything."""
+    models = counted.usage_metadata
+    if not models:
+        return None
+    return Usage(
+        ", ".join(models),
+        sum(usage["input_tokens"] for usage in models.values()),
+        sum(usage["output_tokens"] for usage in models.values()),
+    )
+
+
+def _log_costs(answer: Answer) -> None:
+    """Log what an answer took; nothing of what was asked or said."""
+    seconds, usage = answer.seconds, answer.usage
+    log.info(
+        "%s in %.2f s, first word after %.2f s, passages after %.2f s; %s",
+        "Answered" if answer.answered else "Declined",
+        seconds.total,
+        seconds.first_token,
+        seconds.retrieve,
+        f"{usage.model}: {usage.input_tokens} tokens in, {usage.output_tokens} out" if usage else "no tokens counted",
+    )

@@ -450,6 +450,8 @@ def print_answer(answer: "Answer", paths: dict[str, str]) -> None:
     """Print the answer, then each citation with its place."""
     from assistant.types import named
 
+    if answer.notice:
+        say(answer.notice.message)
     typer.echo(answer.text)
     for citation in answer.citations:
         path = printable(paths.get(citation.passage.source, citation.passage.source))

@@ -51,7 +51,20 @@ class Confidence:
     """From 0 to 1."""
 
 
-Said = Claim | Confidence
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """The language model failed, and the sentences that come after this are those of the documents.
+
+    What the model wrote before stays.
+    """
+
+    kind: Literal["ModelUnavailable", "ModelFailed", "RateLimited"]
+    """The name of the error."""
+    message: str
+    """One line in English for whoever runs the assistant: what happened, what to do. Holds no key and no address."""
+
+
+Said = Claim | Confidence | Notice
 """What an answerer streams."""
 
 
@@ -76,12 +89,49 @@ class Citation:
         return ", ".join(filter(None, [self.passage.place, self.passage.day, page]))
 
 
+Doubt = Literal["uncited", "number", "name", "negation", "direction", "meaning"]
+"""Why a sentence counts as unsupported: none of the passages was close to it; a number, date or name in it is not in
+the passage; one of both denies what the other says, or says the contrary (rises, falls); it says something else."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unsupported:
+    """A sentence of the answer that no passage supports, with the words behind it that say so.
+
+    It is `answer.text[start:end]`, and ends in "(not found in the documents)", in the language of the answer.
+    """
+
+    start: int
+    """In characters of the answer's text."""
+    end: int
+    doubt: Doubt
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What the language models read and wrote for an answer, in their tokens, as their servers say."""
+
+    model: str
+    """As the server names it; several are joined by ", "."""
+    input_tokens: int
+    output_tokens: int
+
+
 @dataclass(frozen=True, slots=True)
 class Seconds:
     """Where the time of an answer went."""
 
     retrieve: float = 0.0
+    """Until the passages were found."""
     answer: float = 0.0
+    """From there to the end."""
+    first_token: float = 0.0
+    """From the question to the first word of the answer."""
+
+    @property
+    def total(self) -> float:
+        """From the question to the end."""
+        return self.retrieve + self.answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +162,12 @@ class Answer:
     seconds: Seconds = field(default_factory=Seconds)
     confidence: float | None = None
     """That the documents answer, from 0 to 1; None where the answerer does not say, as a language model."""
+    unsupported: tuple[Unsupported, ...] = ()
+    """Sentences in the text that no passage supports, in order; only a language model writes such."""
+    notice: Notice | None = None
+    """Why the language model did not write the answer, or not all of it."""
+    usage: Usage | None = None
+    """None where no language model was asked, or its server does not count."""
 
     @property
     def answered(self) -> bool:
@@ -142,11 +198,17 @@ class Answer:
                 for citation in self.citations
             ],
             "passages": passages_as_dicts(self.passages),
-            "seconds": asdict(self.seconds),
+            "unsupported": [
+                {"start": one.start, "end": one.end, "text": self.text[one.start : one.end], "doubt": one.doubt}
+                for one in self.unsupported
+            ],
+            "notice": self.notice and asdict(self.notice),
+            "usage": self.usage and asdict(self.usage),
+            "seconds": asdict(self.seconds) | {"total": self.seconds.total},
         }
 
 
-Event = Searched | Token | Answer
+Event = Searched | Notice | Token | Answer
 
 NAMED_FILES = 5
 """How many of the files that hold the same are named."""

@@ -4,6 +4,7 @@ import json
 import logging
 import threading
 from collections.abc import AsyncIterator, Generator, Mapping
+from dataclasses import asdict
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -18,7 +19,7 @@ from starlette.exceptions import HTTPException
 
 from assistant.answer import MAX_QUESTION_CHARACTERS
 from assistant.errors import AssistantError, InvalidQuestion, ModelFailed, ModelUnavailable, RateLimited
-from assistant.types import Answer, Event, Message, Searched, Token, passages_as_dicts
+from assistant.types import Answer, Event, Message, Notice, Searched, Token, passages_as_dicts
 from assistant.web.streams import Batches, Busy, Places, answer_events, in_batches
 from index.errors import IndexingError, InvalidFilter, SourceNotFound
 from index.types import Filter, Source
@@ -98,7 +99,7 @@ def _routes(assistant: "Assistant", places: Places) -> APIRouter:
 
     @routes.post("/ask", response_model=None)
     async def ask(asked: Question) -> Response | dict[str, Any]:
-        """Answer, whole or as server-sent events: passages, token …, answer; error if it breaks off."""
+        """Answer, whole or as server-sent events: passages, notice, token …, answer; error if it breaks off."""
         events = answer_events(assistant, places, asked.question, asked.messages(), asked.where())
         if not asked.stream:
             return await run_in_threadpool(_last, events)
@@ -153,6 +154,8 @@ def _written(event: Event) -> bytes:
     match event:
         case Searched(query, passages):
             return _event("passages", {"query": query, "passages": passages_as_dicts(passages)})
+        case Notice():
+            return _event("notice", asdict(event))
         case Token(text):
             return _event("token", {"text": text})
         case Answer():

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from assistant.errors import InvalidQuestion
-from assistant.types import Answer, Citation, Event, Message, Searched, Token
+from assistant.types import Answer, Citation, Event, Message, Notice, Searched, Token
 from index.errors import SourceNotFound
 from index.types import EVERYTHING, File, Filter, Passage, Source
 
@@ -61,6 +61,8 @@ class ScriptedAssistant:
         self.filters: list[Filter] = []
         self.also_in: tuple[File, ...] = ()
         """What every citation names besides its own file."""
+        self.notice: Notice | None = None
+        """Said before the first token, and with the answer."""
 
     def stream(self, question: str, history: Sequence[Message] = (), where: Filter = EVERYTHING) -> Iterator[Event]:
         self.asked.append((question, list(history)))
@@ -72,6 +74,8 @@ class ScriptedAssistant:
             if self.raises and not self.raises_late:
                 raise self.raises
             yield Searched(question, self.passages)
+            if self.notice:
+                yield self.notice
             while self.endless:
                 yield Token("encore ")
                 self.resume.wait(0.01)
@@ -109,7 +113,7 @@ class ScriptedAssistant:
 
     def _answer(self, question: str) -> Answer:
         if question.startswith("Combien"):
-            return Answer(question, question, CANNOT_ANSWER, (), self.passages)
+            return Answer(question, question, CANNOT_ANSWER, (), self.passages, notice=self.notice)
         cited = self.passages[:2]
         citations = tuple(
             Citation(
@@ -118,7 +122,7 @@ class ScriptedAssistant:
             for number, passage in enumerate(cited, start=1)
         )
         text = " ".join(f"{citation.quote} [{citation.number}]" for citation in citations)
-        return Answer(question, question, text, citations, self.passages)
+        return Answer(question, question, text, citations, self.passages, notice=self.notice)
 
 
 def _pieces(text: str) -> list[str]:

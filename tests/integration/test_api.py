@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from assistant.errors import InvalidQuestion, ModelFailed, ModelUnavailable, RateLimited
+from assistant.types import Notice
 from assistant.web.app import create_app
 from index.errors import IndexNotFound, InvalidFilter, StoreUnavailable
 from index.types import EVERYTHING, Filter
@@ -71,6 +72,15 @@ def test_a_streamed_answer_is_passages_then_tokens_then_the_answer(client: httpx
     assert "".join(data["text"] for _, data in streamed[1:-1]) == streamed[-1][1]["answer"]
     assert streamed[0][1]["passages"] == streamed[-1][1]["passages"]
     assert streamed[-1][1] == ask(client).json()
+
+
+def test_a_notice_is_streamed_before_the_words_it_is_about(client: httpx.Client, assistant: ScriptedAssistant) -> None:
+    assistant.notice = Notice("RateLimited", "Too many questions.")
+
+    streamed = events(ask(client, stream=True))
+
+    assert [name for name, _ in streamed[:3]] == ["passages", "notice", "token"]
+    assert streamed[1][1] == streamed[-1][1]["notice"] == {"kind": "RateLimited", "message": "Too many questions."}
 
 
 def test_tokens_arrive_while_the_answer_is_being_made(client: httpx.Client, assistant: ScriptedAssistant) -> None:

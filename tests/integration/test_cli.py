@@ -85,7 +85,18 @@ def test_nothing_outside_is_asked_for_while_indexing_and_answering(answers):
 def test_the_object_of_an_answer_has_the_documented_fields(answers):
     answer = json.loads(answers[FRENCH].stdout)
 
-    assert set(answer) == {"question", "query", "answered", "answer", "citations", "passages", "seconds"}
+    assert set(answer) == {
+        "question",
+        "query",
+        "answered",
+        "answer",
+        "citations",
+        "passages",
+        "unsupported",
+        "notice",
+        "usage",
+        "seconds",
+    }
     assert set(answer["citations"][0]) == {
         "number",
         "source",
@@ -113,7 +124,7 @@ def test_the_object_of_an_answer_has_the_documented_fields(answers):
         "file",
         "also_in",
     }
-    assert set(answer["seconds"]) == {"retrieve", "answer"}
+    assert set(answer["seconds"]) == {"retrieve", "answer", "first_token", "total"}
 
 
 def test_a_second_sync_of_the_same_folder_loads_no_model(seeded):

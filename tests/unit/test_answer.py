@@ -1,9 +1,22 @@
 import pytest
 from langchain_core.documents import Document
+from langchain_core.language_models import GenericFakeChatModel
+from langchain_core.messages import AIMessage
 from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import RunnableGenerator, RunnableLambda
 
-from assistant import Answer, Assistant, Claim, Confidence, InvalidQuestion, Message, Searched, Token
+from assistant import (
+    Answer,
+    Assistant,
+    Claim,
+    Confidence,
+    InvalidQuestion,
+    Message,
+    Notice,
+    Searched,
+    Token,
+    Usage,
+)
 from assistant.answer import MAX_QUESTION_CHARACTERS
 from assistant.cite import Citer
 from assistant.prompts import CANNOT_ANSWER
@@ -141,6 +154,55 @@ def test_the_answer_has_the_confidence_of_the_answerer_also_when_it_declines(sai
 
 def test_an_answerer_that_gives_no_confidence_has_none():
     assert assistant(saying(BREAD)).ask("Combien coûte le pain ?").confidence is None
+
+
+NOTICE = Notice("ModelFailed", "The language model broke off.")
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ([NOTICE, BREAD], [NOTICE, Token("Le pain coûte un euro. [1]")]),
+        (
+            [Claim("Le train part à huit heures.", (1,)), NOTICE, BREAD],
+            [Token("Le train part à huit heures. [1]"), NOTICE, Token(" Le pain coûte un euro. [2]")],
+        ),
+        ([NOTICE], [NOTICE, Token(CANNOT_ANSWER["fr"])]),
+        ([BREAD, NOTICE], [Token("Le pain coûte un euro. [1]"), NOTICE]),
+    ],
+)
+def test_a_notice_comes_before_the_words_it_is_about_and_stays_with_the_answer(said, expected):
+    _, *events, answer = assistant(saying(*said)).stream("Combien coûte le pain ?")
+
+    assert events == expected
+    assert answer.notice == NOTICE
+
+
+def test_the_tokens_that_models_count_are_told_with_the_answer():
+    message = AIMessage(
+        "Un euro.",
+        response_metadata={"model_name": "petit"},
+        usage_metadata={"input_tokens": 30, "output_tokens": 5, "total_tokens": 35},
+    )
+    model = GenericFakeChatModel(messages=iter([message] * 2))
+
+    def answer(tasks):
+        for _ in tasks:
+            model.invoke("Un ?")
+            model.invoke("Deux ?")
+            yield BREAD
+
+    told = assistant(RunnableGenerator(answer)).ask("Combien coûte le pain ?")
+
+    assert told.usage == Usage("petit", 60, 10)
+    assert told.as_dict()["usage"] == {"model": "petit", "input_tokens": 60, "output_tokens": 10}
+
+
+def test_without_a_language_model_no_tokens_are_told_but_seconds_are():
+    answer = assistant(saying(BREAD)).ask("Combien coûte le pain ?")
+
+    assert answer.usage is None
+    assert 0 < answer.seconds.first_token <= answer.seconds.total
 
 
 def test_a_follow_up_is_searched_with_the_question_before():
