@@ -28,8 +28,8 @@ OPTIONS = {
     "clapnq_en": "--answers 100",
     "mtragun_en": "--answers 100",
 }
-"""By data set; what is behind a dot tells another run over it apart. Held back is what the reader is not trained on; without
-it are the sets of which it was trained on nothing."""
+"""By data set; what is behind a dot tells another run over it apart. Held back is what the reader is not trained on;
+without it are the sets of which it was trained on nothing."""
 
 
 def main() -> None:
