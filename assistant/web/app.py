@@ -2,6 +2,7 @@
 
 import errno
 import ipaddress
+import json
 import os
 import socket
 import tempfile
@@ -19,13 +20,16 @@ from starlette.routing import Mount
 
 from assistant.web.api import add_api
 from assistant.web.chat import chat_page, word
+from assistant.web.panel import panel_routes
 from assistant.web.security import LOOPBACK_HOSTS, Guard, PageOnly
 from assistant.web.streams import Places
+from assistant.web.texts import ENGLISH, FRENCH
 
 if TYPE_CHECKING:
     from assistant.answer import Assistant
 
 STATIC = Path(__file__).parent / "static"
+SCRIPTS = ("page.js", "panel.js")
 
 
 class PortInUse(OSError):
@@ -49,6 +53,7 @@ def create_app(
     app.add_middleware(CORSMiddleware, allow_origins=[])
     app.add_middleware(Guard, hosts=hosts)
     add_api(app, assistant, places)
+    app.include_router(panel_routes(assistant.index))
     _mount_page(app, chat_page(assistant, places, title))
     return app
 
@@ -98,7 +103,7 @@ def _mount_page(app: FastAPI, page: gr.Blocks) -> None:
         i18n=word,
         theme=_theme(),
         css_paths=STATIC / "page.css",
-        js=(STATIC / "page.js").read_text("utf-8"),
+        js=page_script(),
         favicon_path=str(STATIC / "favicon.png"),
     )
     # Gradio checks the file paths that a client names only after launch(), which a mounted page never calls:
@@ -107,6 +112,13 @@ def _mount_page(app: FastAPI, page: gr.Blocks) -> None:
     for route in app.routes:
         if isinstance(route, Mount):
             route.app = PageOnly(route.app)
+
+
+def page_script() -> str:
+    """Give the page's script, one function, with the words that it writes itself."""
+    words = json.dumps({texts.language: texts.labels() for texts in (FRENCH, ENGLISH)}, ensure_ascii=False)
+    parts = [(STATIC / name).read_text("utf-8") for name in SCRIPTS]
+    return "\n".join(["() => {", f"const WORDS = {words};", *parts, "}"])
 
 
 def _theme() -> gr.themes.Base:

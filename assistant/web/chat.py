@@ -234,7 +234,7 @@ def _messages(conversation: Conversation, texts: Texts, ready: bool) -> list[dic
 
 def _answer(turn: Turn, texts: Texts, ready: bool) -> str:
     if turn.answer is not None:
-        return answer_markup(turn.answer, turn.number, texts)
+        return answer_markup(turn.answer, texts)
     if turn.broken is not None:
         return broken_markup(turn.broken, turn.text)
     if turn.searched:

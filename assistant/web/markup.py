@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable
 
 from assistant.types import Answer, Citation, named
+from assistant.web.panel import citation_link, passage_link
 from assistant.web.texts import Texts
 from index.types import Passage
 
@@ -55,72 +56,61 @@ def broken_markup(note: str, text: str) -> str:
     return f'<div class="answer">{said}<p class="status">{plain(note)}</p></div>'
 
 
-def answer_markup(answer: Answer, turn: int, texts: Texts) -> str:
-    """Show a finished answer: its markers lead to the quotes below, each marked in its passage.
-
-    Args:
-        answer: what the assistant said.
-        turn: its number on the page, counted from 1.
-        texts: the words of the page.
-    """
-    said = f'<div class="said" dir="auto">{_with_links(answer, turn, texts)}</div>'
-    below = _cited(answer, turn, texts) if answer.answered else _nearest(answer.passages, texts)
+def answer_markup(answer: Answer, texts: Texts) -> str:
+    """Show a finished answer: its markers and the cards below lead to the quotes in their documents."""
+    said = f'<div class="said" dir="auto">{_with_links(answer, texts)}</div>'
+    below = _cited(answer, texts) if answer.answered else _nearest(answer.passages, texts)
     return f'<div class="answer">{said}{_copy_button(texts)}{below}</div>'
 
 
-def _with_links(answer: Answer, turn: int, texts: Texts) -> str:
-    labels = {citation.number: _label(citation.passage, texts) for citation in answer.citations}
+def _with_links(answer: Answer, texts: Texts) -> str:
+    links = {citation.number: _marker(citation, texts) for citation in answer.citations}
     pieces = _MARKER.split(answer.text)
     written = [plain(pieces[0])]
     for number, after in zip(pieces[1::2], pieces[2::2], strict=True):
-        label = labels.get(int(number))
-        written.append(
-            plain(f"[{number}]")
-            if label is None
-            else f'<a class="marker" href="#{_id(turn, int(number))}" title="{plain(label)}">{number}</a>'
-        )
-        written.append(plain(after))
+        written += [links.get(int(number), plain(f"[{number}]")), plain(after)]
     # A marker does not begin a line of its own.
     return "".join(written).replace(' <a class="marker"', '&#160;<a class="marker"')
 
 
-def _cited(answer: Answer, turn: int, texts: Texts) -> str:
-    cited = "".join(_citation(citation, turn, texts) for citation in answer.citations)
+def _marker(citation: Citation, texts: Texts) -> str:
+    label = f"{texts.source.format(citation.number)}: {_label(citation.passage, texts)}"
+    link = f'class="marker" href="{plain(citation_link(citation))}"'
+    return f'<a {link} title="{plain(label)}">{citation.number}</a>'
+
+
+def _cited(answer: Answer, texts: Texts) -> str:
+    cited = "".join(_citation(citation, texts) for citation in answer.citations)
     used = {citation.passage.id for citation in answer.citations}
     others = [passage for passage in answer.passages if passage.id not in used]
-    more = _disclosure(texts.others(len(others)), _passages(others, texts)) if others else ""
-    return f'<div class="sources"><h3>{plain(texts.sources)}</h3>{cited}{more}</div>'
+    more = _disclosure(texts.others(len(others)), others, texts) if others else ""
+    return f'<div class="sources"><h2>{plain(texts.sources)}</h2><div class="cited">{cited}</div>{more}</div>'
 
 
 def _nearest(passages: tuple[Passage, ...], texts: Texts) -> str:
     if not passages:
         return f'<p class="status">{plain(texts.nothing_near)}</p>'
-    return f'<div class="sources">{_disclosure(texts.nearest, _passages(passages, texts))}</div>'
+    return f'<div class="sources">{_disclosure(texts.nearest, passages, texts)}</div>'
 
 
-def _citation(citation: Citation, turn: int, texts: Texts) -> str:
-    passage = citation.passage
-    start, end = citation.start - passage.start, citation.end - passage.start
-    before, quote, after = passage.text[:start], passage.text[start:end], passage.text[end:]
-    also_in = f'<p class="also">{plain(texts.also_in.format(named(citation.also_in)))}</p>' if citation.also_in else ""
-    return (
-        f'<details class="citation" id="{_id(turn, citation.number)}" tabindex="-1"><summary>'
-        f'<span class="number">{citation.number}</span>{_place(passage, texts)}</summary>'
-        f'<blockquote dir="auto">{plain(before)}<mark>{plain(quote)}</mark>{plain(after)}</blockquote>'
-        f"{also_in}</details>"
+def _citation(citation: Citation, texts: Texts) -> str:
+    number = f'<span class="number">{citation.number}</span>'
+    return _card(citation_link(citation), f"{number}{_place(citation.passage, texts)}", citation.quote) + (
+        f'<p class="also">{plain(texts.also_in.format(named(citation.also_in)))}</p>' if citation.also_in else ""
     )
 
 
-def _passages(passages: Iterable[Passage], texts: Texts) -> str:
-    return "".join(
-        f'<div class="passage"><p>{_place(passage, texts)}</p>'
-        f'<blockquote dir="auto">{plain(passage.text)}</blockquote></div>'
-        for passage in passages
-    )
-
-
-def _disclosure(summary: str, inside: str) -> str:
+def _disclosure(summary: str, passages: Iterable[Passage], texts: Texts) -> str:
+    inside = "".join(_card(passage_link(passage), _place(passage, texts), passage.text) for passage in passages)
     return f'<details class="others"><summary>{plain(summary)}</summary>{inside}</details>'
+
+
+def _card(link: str, place: str, words: str) -> str:
+    """Show where something stands and how it reads; the whole of it opens the document there."""
+    return (
+        f'<a class="card" href="{plain(link)}"><span class="place">{place}</span>'
+        f'<span class="quote" dir="auto">{plain(words)}</span></a>'
+    )
 
 
 def _place(passage: Passage, texts: Texts) -> str:
@@ -149,7 +139,3 @@ def _details(passage: Passage, texts: Texts) -> dict[str, str]:
 
 def _copy_button(texts: Texts) -> str:
     return f'<button type="button" class="copy" title="{plain(texts.copied)}">{plain(texts.copy)}</button>'
-
-
-def _id(turn: int, number: int) -> str:
-    return f"source-{turn}-{number}"

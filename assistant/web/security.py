@@ -55,7 +55,7 @@ PAGE_FOLDERS = ("/assets/", "/static/", "/svelte/", "/gradio_api/heartbeat/")
 
 
 class Guard:
-    """Refuse what no page of ours sends; add the security headers to all that goes out.
+    """Refuse what no page of ours sends; add the security headers to all that goes out, but to what brings its own.
 
     Refused, each with {"error": {"type", "message"}}:
 
@@ -132,7 +132,9 @@ def _without_port(host: str) -> str:
 def _with_headers(send: Send) -> Send:
     async def wrapped(message: Message) -> None:
         if message["type"] == "http.response.start":
-            MutableHeaders(scope=message).update(HEADERS)
+            headers = MutableHeaders(scope=message)
+            for name, value in HEADERS.items():
+                headers.setdefault(name, value)
         await send(message)
 
     return wrapped

@@ -27,6 +27,7 @@ class Texts:
     waiting_for_model: str
     writing: str
     stopped: str
+    source: str
     sources: str
     others_one: str
     others_many: str
@@ -37,6 +38,17 @@ class Texts:
     months: tuple[str, ...]
     copy: str
     copied: str
+    close: str
+    previous_source: str
+    next_source: str
+    source_of: str
+    """Which of the sources is shown: 1 of 3."""
+    stored_text: str
+    pdf: str
+    new_tab: str
+    opening: str
+    source_gone: str
+    unreachable: str
     errors: dict[str, str]
     """By the name of the error; "" for every other."""
 
@@ -89,6 +101,7 @@ FRENCH = Texts(
     waiting_for_model="Le modèle se charge, votre question attend…",
     writing="Rédaction…",
     stopped="Réponse interrompue.",
+    source="Source {}",
     sources="Sources",
     others_one="1 autre passage trouvé, non cité",
     others_many="{} autres passages trouvés, non cités",
@@ -112,6 +125,16 @@ FRENCH = Texts(
     ),
     copy="Copier",
     copied="Copié",
+    close="Fermer",
+    previous_source="Source précédente",
+    next_source="Source suivante",
+    source_of="{} sur {}",
+    stored_text="Texte",
+    pdf="PDF",
+    new_tab="Ouvrir le PDF dans un nouvel onglet",
+    opening="Ouverture du document…",
+    source_gone="Ce document n’est plus indexé.",
+    unreachable="Le serveur ne répond pas. Réessayez dans un instant.",
     errors={
         "InvalidQuestion": "La question est vide ou dépasse 2 000 caractères. Raccourcissez-la.",
         "ModelUnavailable": "Le modèle de langage n’est pas disponible. Prévenez qui tient ce service.",
@@ -142,6 +165,7 @@ ENGLISH = Texts(
     waiting_for_model="The model is loading, your question is waiting…",
     writing="Writing…",
     stopped="Answer stopped.",
+    source="Source {}",
     sources="Sources",
     others_one="1 other passage found, not cited",
     others_many="{} other passages found, not cited",
@@ -165,6 +189,16 @@ ENGLISH = Texts(
     ),
     copy="Copy",
     copied="Copied",
+    close="Close",
+    previous_source="Previous source",
+    next_source="Next source",
+    source_of="{} of {}",
+    stored_text="Text",
+    pdf="PDF",
+    new_tab="Open the PDF in a new tab",
+    opening="Opening the document…",
+    source_gone="This document is no longer indexed.",
+    unreachable="The server does not answer. Try again in a moment.",
     errors={
         "InvalidQuestion": "The question is empty or longer than 2,000 characters. Shorten it.",
         "ModelUnavailable": "The language model is not available. Tell whoever runs this service.",
@@ -180,6 +214,11 @@ ENGLISH = Texts(
 def texts_for(accept_language: str) -> Texts:
     """Choose by the first language of an Accept-Language header: "fr-CA,en;q=0.9" → French; else English."""
     return FRENCH if accept_language.strip().lower().startswith("fr") else ENGLISH
+
+
+def texts_in(language: str) -> Texts:
+    """Give the words in a language that the page speaks: "fr" → French; else English."""
+    return FRENCH if language == FRENCH.language else ENGLISH
 
 
 def _grouped(count: int, language: str) -> str:

@@ -19,6 +19,9 @@ ARGUMENTS = [
     "--no-first-run",
 ]
 
+BROWSERS_OWN = ("chrome-extension://", "chrome://")
+"""Where the parts of the PDF viewer come from."""
+
 
 @dataclass
 class Visit:
@@ -39,6 +42,12 @@ class Visit:
         self.page.locator("#question textarea").fill(question)
         self.page.keyboard.press("Enter")
 
+    def open_source(self, number: int, answer: int = 0) -> Page:
+        """Click the marker of a citation, counted from 1, of an answer, counted from 0."""
+        self.page.locator(".answer").nth(answer).locator("a.marker", has_text=str(number)).first.click()
+        self.page.locator("#panel mark").wait_for()
+        return self.page
+
     def ask_to_the_end(self, question: str) -> None:
         answers = self.page.locator(".answer .copy").count()
         self.ask(question)
@@ -51,6 +60,7 @@ class Visit:
 
 
 Visits = Callable[..., Visit]
+Script = tuple[dict[str, str] | None, dict[str, str] | None]
 
 
 @pytest.fixture(scope="session")
@@ -61,17 +71,32 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture
-def assistant() -> ScriptedAssistant:
-    return ScriptedAssistant()
-
-
-@pytest.fixture
-def address(assistant: ScriptedAssistant) -> Iterator[str]:
+@pytest.fixture(scope="session")
+def stage() -> Iterator[tuple[ScriptedAssistant, str]]:
+    """One server for all tests, and who answers there."""
+    assistant = ScriptedAssistant()
     with serving(create_app(assistant)) as address:
-        yield address
-        assistant.endless = False
-        assistant.resume.set()
+        yield assistant, address
+        assistant.let_go()
+
+
+@pytest.fixture
+def script() -> Script:
+    """What the documents of a test are: their texts and titles by id; None are those of ScriptedAssistant."""
+    return None, None
+
+
+@pytest.fixture
+def assistant(stage: tuple[ScriptedAssistant, str], script: Script) -> Iterator[ScriptedAssistant]:
+    assistant, _ = stage
+    assistant.begin(*script)
+    yield assistant
+    assistant.let_go()
+
+
+@pytest.fixture
+def address(stage: tuple[ScriptedAssistant, str], assistant: ScriptedAssistant) -> str:
+    return stage[1]
 
 
 @pytest.fixture
@@ -98,6 +123,9 @@ def watched(page: Page, address: str) -> Visit:
     visit = Visit(page, address)
 
     def only_ours(route: Route, request: Request) -> None:
+        if request.url.startswith(BROWSERS_OWN):
+            route.continue_()
+            return
         visit.requests.append(request.url)
         if request.url.startswith(address):
             route.continue_()

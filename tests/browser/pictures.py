@@ -28,7 +28,9 @@ def main(address: str) -> None:
             visit = Visit(context.new_page(), address)
             visit.open()
             visit.ask_to_the_end(question)
-            visit.page.locator(".citation summary, .sources summary").first.click()
+            visit.page.locator(".others summary" if question == DECLINED else "a.marker").first.click()
+            if question != DECLINED:
+                visit.page.locator("#panel mark").wait_for()
             visit.page.screenshot(path=PICTURES / f"{name}.png")
             context.close()
         browser.close()

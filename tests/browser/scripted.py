@@ -4,11 +4,13 @@ import re
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from assistant.errors import InvalidQuestion
 from assistant.types import Answer, Citation, Event, Message, Notice, Searched, Token
 from index.errors import SourceNotFound
 from index.types import EVERYTHING, File, Filter, Passage, Source
+from index.walk import hash_of
 
 ARMISTICE = "L'armistice fut signé le 11 novembre 1918 à Rethondes.\nIl mit fin aux combats à l'Ouest."
 TOWER = "La tour Eiffel mesure 330 mètres. Elle fut achevée en 1889 pour l'Exposition universelle."
@@ -22,12 +24,22 @@ class Index:
 
     texts: dict[str, str]
     titles: dict[str, str] = field(default_factory=dict)
+    files: dict[str, Path] = field(default_factory=dict)
+    """The files of documents that have one."""
+    hashes: dict[str, str] = field(default_factory=dict)
+    """What was indexed, where it is not what the file holds now."""
 
     def sources(self) -> list[Source]:
         return [
-            Source(id, self.titles.get(id, id), (f"/srv/private/{id}.txt",), 1, "fr", "2024-11-11", "0" * 64)
+            Source(id, self.titles.get(id, id), (self._path(id),), 1, "fr", "2024-11-11", self._hash(id))
             for id in self.texts
         ]
+
+    def _path(self, id: str) -> str:
+        return str(self.files.get(id, f"/srv/private/{id}.txt"))
+
+    def _hash(self, id: str) -> str:
+        return self.hashes.get(id) or (hash_of(self.files[id]) if id in self.files else "0" * 64)
 
     def text(self, source_id: str) -> str:
         if source_id not in self.texts:
@@ -45,10 +57,15 @@ class ScriptedAssistant:
     - raises: raised in place of the first event, or of the third token if `raises_late`.
     """
 
-    def __init__(self, texts: dict[str, str] | None = None, titles: dict[str, str] | None = None) -> None:
+    def __init__(self) -> None:
+        self.index = Index({})
+        self.begin()
+
+    def begin(self, texts: dict[str, str] | None = None, titles: dict[str, str] | None = None) -> None:
+        """Forget everything, and take other documents."""
         texts = texts or {"armistice": ARMISTICE, "tour": TOWER, "traite": TREATY}
         titles = titles or {"armistice": "L'armistice", "tour": "La tour Eiffel", "traite": "Versailles"}
-        self.index = Index(texts, titles)
+        vars(self.index).update(vars(Index(texts, titles)))
         self.ready = True
         self.hold = False
         self.endless = False
@@ -63,6 +80,13 @@ class ScriptedAssistant:
         """What every citation names besides its own file."""
         self.notice: Notice | None = None
         """Said before the first token, and with the answer."""
+        self.quotes: dict[str, tuple[int, int]] = {}
+        """Where the quotes of a document begin and end, if not with its first sentence."""
+
+    def let_go(self) -> None:
+        """End the answers that are held."""
+        self.endless = False
+        self.resume.set()
 
     def stream(self, question: str, history: Sequence[Message] = (), where: Filter = EVERYTHING) -> Iterator[Event]:
         self.asked.append((question, list(history)))
@@ -111,23 +135,21 @@ class ScriptedAssistant:
             for id, text in self.index.texts.items()
         )
 
+    @property
+    def citations(self) -> tuple[Citation, ...]:
+        return tuple(self._citation(number, passage) for number, passage in enumerate(self.passages[:2], start=1))
+
+    def _citation(self, number: int, passage: Passage) -> Citation:
+        start, end = self.quotes.get(passage.source, (0, passage.text.index(".") + 1))
+        return Citation(number, passage, passage.text[start:end], start, end, self.also_in)
+
     def _answer(self, question: str) -> Answer:
         if question.startswith("Combien"):
             return Answer(question, question, CANNOT_ANSWER, (), self.passages, notice=self.notice)
-        cited = self.passages[:2]
-        citations = tuple(
-            Citation(
-                number, passage, _first_sentence(passage.text), 0, len(_first_sentence(passage.text)), self.also_in
-            )
-            for number, passage in enumerate(cited, start=1)
-        )
+        citations = self.citations
         text = " ".join(f"{citation.quote} [{citation.number}]" for citation in citations)
         return Answer(question, question, text, citations, self.passages, notice=self.notice)
 
 
 def _pieces(text: str) -> list[str]:
     return re.findall(r"\S+\s*", text)
-
-
-def _first_sentence(text: str) -> str:
-    return text[: text.index(".") + 1]

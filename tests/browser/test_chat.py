@@ -2,7 +2,6 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from assistant.errors import ModelFailed
-from index import File
 from tests.browser.conftest import Visit, Visits
 from tests.browser.scripted import CANNOT_ANSWER, ScriptedAssistant
 
@@ -87,95 +86,10 @@ def test_after_a_stop_the_next_question_is_answered(visit: Visit, assistant: Scr
     assert assistant.asked[1][1] == []
 
 
-def test_a_marker_opens_its_quote_in_its_passage(visit: Visit) -> None:
-    page = visit.open()
-    visit.ask_to_the_end(QUESTION)
-
-    page.locator("a.marker", has_text="2").click()
-
-    citation = page.locator("details.citation").nth(1)
-    expect(citation.locator("mark")).to_be_in_viewport()
-    expect(citation.locator("mark")).to_have_text("La tour Eiffel mesure 330 mètres.")
-    expect(citation.locator("blockquote")).to_contain_text("Elle fut achevée en 1889")
-    expect(citation.locator("summary")).to_contain_text("La tour Eiffel")
-    expect(citation.locator("summary")).to_contain_text("page 3")
-    expect(citation.locator("summary")).to_be_focused()
-    expect(page.locator("details.citation").first.locator("mark")).not_to_be_visible()
-
-
-@pytest.mark.parametrize(
-    ("locale", "day", "also_in"),
-    [
-        ("fr-FR", "11 novembre 2024", "Aussi dans : <b>.txt, c.html"),
-        ("en-GB", "11 November 2024", "Also in: <b>.txt, c.html"),
-    ],
-)
-def test_a_citation_tells_its_day_and_the_other_files_that_say_the_same(
-    visits: Visits, assistant: ScriptedAssistant, locale: str, day: str, also_in: str
-) -> None:
-    assistant.also_in = (File("b", "L'armistice", "<b>.txt"), File("c", "L'armistice", "c.html"))
-    visit = visits(locale=locale)
-    page = visit.open()
-    visit.ask_to_the_end(QUESTION)
-
-    page.locator("a.marker").first.click()
-
-    citation = page.locator("details.citation").first
-    expect(citation.locator("summary")).to_contain_text(day)
-    expect(citation.locator(".also")).to_have_text(also_in)
-    expect(page.locator("a.marker").nth(1)).to_have_attribute("title", f"La tour Eiffel, {day}, page 3")
-
-
-def test_a_marker_works_by_keyboard(visit: Visit) -> None:
-    page = visit.open()
-    visit.ask_to_the_end(QUESTION)
-
-    page.locator("a.marker").first.focus()
-    page.keyboard.press("Enter")
-
-    expect(page.locator("details.citation mark").first).to_be_in_viewport()
-
-
-@pytest.mark.parametrize(("asked", "other"), [(0, 1), (1, 0)])
-def test_a_marker_opens_the_quote_of_its_own_answer(visit: Visit, asked: int, other: int) -> None:
-    page = visit.open()
-    visit.ask_to_the_end(QUESTION)
-    visit.ask_to_the_end(QUESTION)
-    answer = page.locator(".answer")
-
-    answer.nth(asked).locator("a.marker").first.click()
-
-    expect(answer.nth(asked).locator("details.citation").first).to_have_attribute("open", "")
-    expect(answer.nth(other).locator("details[open]")).to_have_count(0)
-
-
-def test_an_opened_quote_stays_open_while_the_next_answer_comes(visit: Visit) -> None:
-    page = visit.open()
-    visit.ask_to_the_end(QUESTION)
-    page.locator("a.marker").first.click()
-
-    visit.ask_to_the_end(QUESTION)
-
-    expect(page.locator(".answer").first.locator("details.citation").first).to_have_attribute("open", "")
-
-
-@pytest.mark.parametrize("query", ["?__theme=dark", "?__theme=light&x=1#top"])
-def test_a_marker_does_not_reload_a_page_with_a_query(visit: Visit, query: str) -> None:
-    page = visit.open(query)
-    visit.ask_to_the_end(QUESTION)
-    page.evaluate("window.sameVisit = true")
-
-    page.locator("a.marker").first.click()
-
-    expect(page.locator("details.citation mark").first).to_be_in_viewport()
-    assert page.evaluate("window.sameVisit")
-    assert page.url == f"{visit.address}/{query}"
-
-
 def test_passages_that_are_not_cited_wait_behind_a_disclosure(visit: Visit) -> None:
     page = visit.open()
     visit.ask_to_the_end(QUESTION)
-    passage = page.locator("details.others blockquote")
+    passage = page.locator("details.others .card")
     expect(passage).not_to_be_visible()
 
     page.get_by_text("1 autre passage trouvé, non cité").click()
@@ -190,18 +104,17 @@ def test_a_declined_question_shows_the_nearest_passages_as_such(visit: Visit) ->
     visit.ask_to_the_end("Combien de lunes a Jupiter ?")
 
     expect(answers(page)).to_have_text(CANNOT_ANSWER)
-    expect(page.locator("a.marker, mark")).to_have_count(0)
+    expect(page.locator("a.marker")).to_have_count(0)
     page.get_by_text("Les passages les plus proches, qui ne répondent pas à la question").click()
-    expect(page.locator("details.others blockquote").first).to_contain_text("L'armistice fut signé")
+    expect(page.locator("details.others .card").first).to_contain_text("L'armistice fut signé")
 
 
-def test_a_question_asked_from_further_up_comes_into_view(visits: Visits, assistant: ScriptedAssistant) -> None:
-    visit = visits(viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True)
-    assistant.index.texts["armistice"] += " Il pleuvait." * 200
+def test_a_question_asked_from_further_up_comes_into_view(visits: Visits) -> None:
+    visit = visits(viewport={"width": 390, "height": 500}, is_mobile=True, has_touch=True)
     page = visit.open()
-    visit.ask_to_the_end(QUESTION)
-    page.locator("a.marker").first.click()
-    expect(page.locator("mark").first).to_be_in_viewport()
+    for _ in range(3):
+        visit.ask_to_the_end(QUESTION)
+    page.locator(".user-row").first.scroll_into_view_if_needed()
 
     visit.ask_to_the_end("Combien de lunes a Jupiter ?")
 
@@ -371,7 +284,8 @@ def test_nothing_is_cut_on_a_phone(visits: Visits, size: dict[str, int]) -> None
     expect(page.get_by_role("button", name="Envoyer")).to_be_in_viewport(ratio=1)
     expect(page.locator("#question textarea")).to_be_in_viewport(ratio=1)
     page.locator("a.marker").first.tap()
-    expect(page.locator("mark").first).to_be_in_viewport()
+    expect(page.locator("#panel mark")).to_be_in_viewport()
+    assert page.evaluate("document.documentElement.scrollWidth") <= size["width"]
 
 
 def test_an_answer_is_copied_with_its_quotes(visits: Visits) -> None:
@@ -390,7 +304,7 @@ def test_an_answer_is_copied_with_its_quotes(visits: Visits) -> None:
 def test_a_whole_visit_asks_nothing_of_other_hosts_and_complains_of_nothing(visit: Visit) -> None:
     page = visit.open("?__theme=dark")
     visit.ask_to_the_end(QUESTION)
-    page.locator("a.marker").first.click()
+    visit.open_source(1)
     visit.ask_to_the_end("Combien de lunes a Jupiter ?")
     page.get_by_role("button", name="Nouvelle conversation").click()
     expect(page.locator(".greeting")).to_be_visible()

@@ -1,9 +1,11 @@
 """Whatever stands in a document, a title or a question is shown as characters, and does nothing."""
 
+import re
+
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import Visit
+from tests.browser.conftest import Script, Visit
 from tests.browser.scripted import ScriptedAssistant
 
 PAYLOADS = {
@@ -34,13 +36,13 @@ def payload(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def assistant(payload: str) -> ScriptedAssistant:
+def script(payload: str) -> Script:
     """Every document, title and answer holds the payload."""
     texts = {id: f"Avant {payload} après {id}. Fin {payload}" for id in ("un", "deux", "trois")}
-    return ScriptedAssistant(texts, dict.fromkeys(texts, f"Titre {payload}"))
+    return texts, dict.fromkeys(texts, f"Titre {payload}")
 
 
-OURS = {"A", "BLOCKQUOTE", "BUTTON", "DETAILS", "DIV", "H3", "MARK", "P", "SPAN", "SUMMARY"}
+OURS = {"A", "BUTTON", "DETAILS", "DIV", "H2", "P", "SPAN", "SUMMARY"}
 
 
 def test_a_hostile_text_is_shown_letter_by_letter_and_does_nothing(
@@ -51,6 +53,7 @@ def test_a_hostile_text_is_shown_letter_by_letter_and_does_nothing(
     visit.ask_to_the_end(f"Question {payload} ?")
     visit.ask_to_the_end(f"Combien {payload} ?")
     page.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
+    visit.open_source(1)
 
     shown = page.locator("#conversation .message-content")
     tags = shown.locator("*").evaluate_all("all => all.map((each) => each.tagName.toUpperCase())")
@@ -58,15 +61,20 @@ def test_a_hostile_text_is_shown_letter_by_letter_and_does_nothing(
     attributes = shown.locator("*").evaluate_all("all => all.flatMap((each) => each.getAttributeNames())")
     expect(shown).to_have_count(4)
     assert set(tags) <= OURS
-    assert set(links) == {"#source-1-1", "#source-1-2"}
-    assert set(attributes) <= {"class", "dir", "href", "id", "open", "tabindex", "title", "type"}
+    assert all(re.fullmatch(r"#source\?id=(un|deux|trois)(&(passage|quote)=\d+-\d+)+", link) for link in links)
+    assert set(attributes) <= {"aria-current", "class", "dir", "href", "id", "open", "tabindex", "title", "type"}
     assert page.locator("h1").all_inner_texts() == ["Sourcier"]
     expect(page.locator("#question textarea")).to_be_visible()
     assert page.locator(".user-row .said").first.text_content() == as_typed(f"Question {payload} ?")
-    quote = page.locator("mark").first.text_content() or ""
+    quote = assistant.citations[0].quote
     assert len(quote) > len("Avant")
-    assert as_shown(assistant.passages[0].text).startswith(quote)
-    assert page.locator("details.citation .title").first.text_content() == as_shown(f"Titre {payload}")
+    assert page.locator(".card .quote").first.text_content() == as_shown(quote)
+    assert page.locator(".card .title").first.text_content() == as_shown(f"Titre {payload}")
+    panel = page.locator("#panel")
+    assert panel.locator("mark").text_content() == quote
+    assert panel.locator(".text").text_content() == assistant.passages[0].text
+    assert panel.locator("h2").text_content() == f"Titre {payload}"
+    assert set(panel.locator(".text *").evaluate_all("all => all.map((each) => each.tagName)")) == {"MARK", "SPAN"}
     assert visit.foreign_requests == []
     assert visit.complaints == []
 

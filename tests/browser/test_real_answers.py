@@ -28,15 +28,21 @@ def test_the_words_marked_on_the_page_are_the_quotes_of_the_api(address, browser
         citation["quote"]
         for citation in httpx.post(f"{address}/api/ask", json={"question": QUESTION}, timeout=60).json()["citations"]
     ]
+    [document] = httpx.get(f"{address}/api/sources").json()
+    text = httpx.get(f"{address}/api/sources/{document['id']}").json()["text"]
     page = browser.new_page()
     page.goto(address)
     page.locator("#question textarea").fill(QUESTION)
     page.keyboard.press("Enter")
     page.locator(".answer .copy").wait_for(timeout=60_000)
 
-    for link in page.locator("a.marker").all():
-        link.click()
-    marked = [mark.inner_text() for mark in page.locator(".citation mark").all()]
+    marked = []
+    for number in range(len(quotes)):
+        page.locator(".cited .card").nth(number).click()
+        page.locator("#panel .position").get_by_text(f"{number + 1} ").wait_for()
+        page.locator("#panel mark").wait_for()
+        marked.append(page.locator("#panel mark").text_content())
+        assert page.locator("#panel .text").text_content() == text
 
     assert any("deux heures et demie" in quote for quote in quotes)
     assert marked == quotes
@@ -50,4 +56,4 @@ def test_a_question_that_the_document_does_not_answer_shows_the_nearest_passages
 
     page.get_by_text("Les documents ne répondent pas à cette question.").first.wait_for(timeout=60_000)
     assert page.locator("a.marker").count() == 0
-    assert page.locator(".sources .passage").count() > 0
+    assert page.locator(".others .card").count() > 0

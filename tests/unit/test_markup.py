@@ -15,7 +15,7 @@ def test_a_citation_shows_section_and_page_as_plain_characters() -> None:
     cited = passage(TEXT, title="Rapport", section="<img src=x onerror=alert(1)> › Bilan", page=3)
     answer = Answer("?", "?", f"{TEXT} [1]", (Citation(1, cited, TEXT, 0, len(TEXT)),), (cited,))
 
-    markup = answer_markup(answer, 1, FRENCH)
+    markup = answer_markup(answer, FRENCH)
 
     assert (
         '<span class="section" dir="auto">&#60;img src&#61;x onerror&#61;alert&#40;1&#41;&#62; › Bilan</span>' in markup
@@ -28,9 +28,9 @@ def test_a_citation_without_section_and_page_shows_its_title_alone() -> None:
     cited = passage(TEXT, title="Rapport")
     answer = Answer("?", "?", f"{TEXT} [1]", (Citation(1, cited, TEXT, 0, len(TEXT)),), (cited,))
 
-    markup = answer_markup(answer, 1, FRENCH)
+    markup = answer_markup(answer, FRENCH)
 
-    assert '<span class="title" dir="auto">Rapport</span></summary>' in markup
+    assert '<span class="title" dir="auto">Rapport</span></span>' in markup
 
 
 @pytest.mark.parametrize(
@@ -46,10 +46,10 @@ def test_a_citation_shows_its_day_in_the_language_of_the_page(texts: Texts, date
     cited = replace(passage(TEXT, title="Rapport", page=3), date=date)
     answer = Answer("?", "?", f"{TEXT} [1]", (Citation(1, cited, TEXT, 0, len(TEXT)),), (cited,))
 
-    markup = answer_markup(answer, 1, texts)
+    markup = answer_markup(answer, texts)
 
     assert f'<span class="day">{shown}</span><span class="page">page 3</span>' in markup
-    assert f'title="Rapport&#44; {shown}&#44; page 3"' in markup
+    assert f'title="Source 1&#58; Rapport&#44; {shown}&#44; page 3"' in markup
 
 
 def test_of_many_files_of_the_same_words_the_first_are_named_and_the_others_counted() -> None:
@@ -57,6 +57,6 @@ def test_of_many_files_of_the_same_words_the_first_are_named_and_the_others_coun
     cited = passage(TEXT)
     answer = Answer("?", "?", f"{TEXT} [1]", (Citation(1, cited, TEXT, 0, len(TEXT), files),), (cited,))
 
-    markup = answer_markup(answer, 1, FRENCH)
+    markup = answer_markup(answer, FRENCH)
 
     assert "0&#46;txt&#44; 1&#46;txt&#44; 2&#46;txt&#44; 3&#46;txt&#44; 4&#46;txt &#43;4" in markup
