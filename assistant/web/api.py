@@ -3,8 +3,9 @@
 import json
 import logging
 import threading
-from collections.abc import AsyncIterator, Generator, Mapping
+from collections.abc import AsyncIterator, Callable, Generator, Mapping
 from dataclasses import asdict
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -102,11 +103,11 @@ def _routes(assistant: "Assistant", places: Places) -> APIRouter:
         """Answer, whole or as server-sent events: passages, notice, token …, answer; error if it breaks off."""
         events = answer_events(assistant, places, asked.question, asked.messages(), asked.where())
         if not asked.stream:
-            return await run_in_threadpool(_last, events)
+            return (await run_in_threadpool(last_answer, events)).as_dict()
         batches = in_batches(events, threading.Event())
         # The first event is awaited here: what goes wrong before it still gets its own status.
-        first = await run_in_threadpool(_first_event, batches)
-        return EventSourceResponse(_server_sent(first, batches), headers={"Cache-Control": "no-store"})
+        first = await run_in_threadpool(first_events, batches)
+        return streamed(first, batches, _written, partial(_event, "error"))
 
     @routes.get("/sources")
     def sources() -> list[dict[str, Any]]:
@@ -124,28 +125,46 @@ def _routes(assistant: "Assistant", places: Places) -> APIRouter:
     return routes
 
 
-def _last(events: Generator[Event, None, None]) -> dict[str, Any]:
-    answer = [event for event in events if isinstance(event, Answer)][-1]
-    return answer.as_dict()
+def last_answer(events: Generator[Event, None, None]) -> Answer:
+    """Wait for the whole answer."""
+    return [event for event in events if isinstance(event, Answer)][-1]
 
 
-def _first_event(batches: Batches) -> list[Event]:
+def first_events(batches: Batches) -> list[Event]:
     """Wait for the first events."""
     return next((batch for batch in batches if batch), [])
 
 
-async def _server_sent(first: list[Event], batches: Batches) -> AsyncIterator[bytes]:
+def streamed(
+    first: list[Event],
+    batches: Batches,
+    written: Callable[[Event], bytes],
+    broken: Callable[[dict[str, Any]], bytes],
+) -> EventSourceResponse:
+    """Answer with server-sent events.
+
+    written: how an event goes over the wire. broken: the same of an error in the one shape.
+    """
+    return EventSourceResponse(_server_sent(first, batches, written, broken), headers={"Cache-Control": "no-store"})
+
+
+async def _server_sent(
+    first: list[Event],
+    batches: Batches,
+    written: Callable[[Event], bytes],
+    broken: Callable[[dict[str, Any]], bytes],
+) -> AsyncIterator[bytes]:
     """Write events as they come, comments while nothing comes; stop the answer when the client goes away."""
     try:
         batch: list[Event] | None = first
         while batch is not None:
-            yield b"".join(map(_written, batch)) or KEEPALIVE_COMMENT
+            yield b"".join(map(written, batch)) or KEEPALIVE_COMMENT
             batch = await run_in_threadpool(next, batches, None)
     except (AssistantError, IndexingError) as error:
-        yield _event("error", _error_object(error))
+        yield broken(error_object(error))
     except Exception:
         log.exception("An answer broke off")
-        yield _event("error", _unexpected())
+        yield broken(unexpected())
     finally:
         batches.close()
 
@@ -172,7 +191,8 @@ def _as_public(source: Source) -> dict[str, Any]:
     return source.as_dict() | {"path": names[0], "paths": names}
 
 
-def _error_object(error: Exception) -> dict[str, Any]:
+def error_object(error: Exception) -> dict[str, Any]:
+    """Give a known error in the one shape."""
     if isinstance(error, IndexingError) and not isinstance(error, SourceNotFound | InvalidFilter):
         # Its message names folders of this computer.
         log.error("The index failed: %s", error)
@@ -184,14 +204,20 @@ def _error(kind: str, message: str) -> dict[str, Any]:
     return {"error": {"type": kind, "message": message}}
 
 
-def _unexpected() -> dict[str, Any]:
+def unexpected() -> dict[str, Any]:
+    """Give any other error in the one shape, which says nothing of the inside."""
     return _error("Unexpected", f"Something went wrong here. {SEE_LOG}")
 
 
-async def _known_error(_: Request, error: Exception) -> JSONResponse:
+def status_of(error: Exception) -> tuple[int, dict[str, str]]:
+    """Give the status of a known error, and the headers that go with it."""
     status = next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
-    headers = {"Retry-After": str(RETRY_SECONDS)} if status in {429, 503} else None
-    return JSONResponse(_error_object(error), status, headers)
+    return status, {"Retry-After": str(RETRY_SECONDS)} if status in {429, 503} else {}
+
+
+async def _known_error(_: Request, error: Exception) -> JSONResponse:
+    status, headers = status_of(error)
+    return JSONResponse(error_object(error), status, headers)
 
 
 async def _invalid_request(_: Request, error: Exception) -> JSONResponse:
@@ -207,4 +233,4 @@ async def _http_error(_: Request, error: Exception) -> JSONResponse:
 
 
 async def _unknown_error(_: Request, __: Exception) -> JSONResponse:
-    return JSONResponse(_unexpected(), 500)
+    return JSONResponse(unexpected(), 500)

@@ -20,6 +20,7 @@ from starlette.routing import Mount
 
 from assistant.web.api import add_api
 from assistant.web.chat import chat_page, word
+from assistant.web.openai import add_openai
 from assistant.web.panel import panel_routes
 from assistant.web.security import LOOPBACK_HOSTS, Guard, PageOnly
 from assistant.web.streams import Places
@@ -54,6 +55,7 @@ def create_app(
     app.add_middleware(Guard, hosts=hosts)
     add_api(app, assistant, places)
     app.include_router(panel_routes(assistant.index))
+    add_openai(app, assistant, places)
     _mount_page(app, chat_page(assistant, places, title))
     return app
 

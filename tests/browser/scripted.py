@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from assistant.errors import InvalidQuestion
-from assistant.types import Answer, Citation, Event, Message, Notice, Searched, Token
+from assistant.types import Answer, Citation, Event, Message, Notice, Searched, Token, Usage
 from index.errors import SourceNotFound
 from index.types import EVERYTHING, File, Filter, Passage, Source
 from index.walk import hash_of
@@ -80,6 +80,8 @@ class ScriptedAssistant:
         """What every citation names besides its own file."""
         self.notice: Notice | None = None
         """Said before the first token, and with the answer."""
+        self.usage: Usage | None = None
+        """Told with the answer."""
         self.quotes: dict[str, tuple[int, int]] = {}
         """Where the quotes of a document begin and end, if not with its first sentence."""
 
@@ -145,10 +147,10 @@ class ScriptedAssistant:
 
     def _answer(self, question: str) -> Answer:
         if question.startswith("Combien"):
-            return Answer(question, question, CANNOT_ANSWER, (), self.passages, notice=self.notice)
+            return Answer(question, question, CANNOT_ANSWER, (), self.passages, notice=self.notice, usage=self.usage)
         citations = self.citations
         text = " ".join(f"{citation.quote} [{citation.number}]" for citation in citations)
-        return Answer(question, question, text, citations, self.passages, notice=self.notice)
+        return Answer(question, question, text, citations, self.passages, notice=self.notice, usage=self.usage)
 
 
 def _pieces(text: str) -> list[str]:
