@@ -166,10 +166,12 @@ def serve_command(
         with opened_assistant() as assistant:
             Thread(target=load, args=(assistant,), daemon=True).start()
             from assistant.web.app import listen, serve
+            from index import SyncQueue
 
             listener = listen(host, port)
             say(f"Sourcier answers at http://{host}:{listener.getsockname()[1]} (Ctrl-C stops it)")
-            serve(assistant, listener)
+            with SyncQueue(assistant.index) as queue:
+                serve(assistant, queue, listener)
 
 
 @app.command()

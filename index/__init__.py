@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         UnreadableFile,
     )
     from index.language import detect
+    from index.queue import Comparing, Job, Step, SyncQueue, Waiting
     from index.search import HybridRetriever
     from index.settings import IndexSettings
     from index.split import SentenceSplitter
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Catalog",
     "ChunkMetadata",
+    "Comparing",
     "EmbeddingMismatch",
     "EmbeddingUnavailable",
     "File",
@@ -42,6 +44,7 @@ __all__ = [
     "IndexSettings",
     "IndexingError",
     "InvalidFilter",
+    "Job",
     "NothingToIndex",
     "Passage",
     "PathChange",
@@ -51,14 +54,17 @@ __all__ = [
     "SentenceTransformerEmbeddings",
     "Source",
     "SourceNotFound",
+    "Step",
     "Stop",
     "Stopped",
     "StoreLost",
     "StoreUnavailable",
+    "SyncQueue",
     "SyncReport",
     "TokenVectors",
     "Unreadable",
     "UnreadableFile",
+    "Waiting",
     "create_index",
     "detect",
     "open_catalog",
@@ -87,6 +93,7 @@ _MODULES = {
         "UnreadableFile",
     ),
     "language": ("detect",),
+    "queue": ("Comparing", "Job", "Step", "SyncQueue", "Waiting"),
     "search": ("HybridRetriever",),
     "settings": ("IndexSettings",),
     "split": ("SentenceSplitter",),

@@ -16,6 +16,11 @@ class Stop:
         self._asked = Event()
         self._interruptible = False
 
+    @property
+    def asked(self) -> bool:
+        """Say whether somebody asked."""
+        return self._asked.is_set()
+
     def ask(self) -> None:
         """Ask from any thread; the work stops at its next check."""
         self._asked.set()
@@ -28,7 +33,7 @@ class Stop:
 
     def check(self) -> None:
         """Raise Stopped when somebody asked."""
-        if self._asked.is_set():
+        if self.asked:
             raise Stopped
 
     @contextmanager

@@ -28,6 +28,7 @@ from assistant.web.texts import ENGLISH, FRENCH
 
 if TYPE_CHECKING:
     from assistant.answer import Assistant
+    from index import SyncQueue
 
 STATIC = Path(__file__).parent / "static"
 SCRIPTS = ("page.js", "panel.js")
@@ -38,12 +39,17 @@ class PortInUse(OSError):
 
 
 def create_app(
-    assistant: "Assistant", *, title: str = "Sourcier", hosts: Collection[str] | None = LOOPBACK_HOSTS
+    assistant: "Assistant",
+    queue: "SyncQueue",
+    *,
+    title: str = "Sourcier",
+    hosts: Collection[str] | None = LOOPBACK_HOSTS,
 ) -> FastAPI:
     """Join API and chat page into one application.
 
     Args:
         assistant: what answers.
+        queue: by which its index is kept in step.
         title: the name on the page.
         hosts: names under which the server may be called; None allows every name.
     """
@@ -80,11 +86,11 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def serve(assistant: "Assistant", listener: socket.socket) -> None:
+def serve(assistant: "Assistant", queue: "SyncQueue", listener: socket.socket) -> None:
     """Serve until interrupted. On a loopback address, only the names of this computer are answered to."""
     with listener, suppress(KeyboardInterrupt):
         is_loopback = ipaddress.ip_address(listener.getsockname()[0]).is_loopback
-        app = create_app(assistant, hosts=LOOPBACK_HOSTS if is_loopback else None)
+        app = create_app(assistant, queue, hosts=LOOPBACK_HOSTS if is_loopback else None)
         config = uvicorn.Config(app, log_level="warning", server_header=False, timeout_graceful_shutdown=2)
         uvicorn.Server(config).run(sockets=[listener])
 

@@ -7,6 +7,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Request, Route, sync_playwright
 
 from assistant.web.app import create_app
+from index import SyncQueue
 from tests.browser.scripted import ScriptedAssistant
 from tests.browser.serving import serving
 
@@ -75,7 +76,7 @@ def browser() -> Iterator[Browser]:
 def stage() -> Iterator[tuple[ScriptedAssistant, str]]:
     """One server for all tests, and who answers there."""
     assistant = ScriptedAssistant()
-    with serving(create_app(assistant)) as address:
+    with serving(create_app(assistant, SyncQueue(assistant.index))) as address:
         yield assistant, address
         assistant.let_go()
 

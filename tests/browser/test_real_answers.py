@@ -7,7 +7,7 @@ import pytest
 
 from assistant import AssistantSettings, open_assistant
 from assistant.web.app import create_app
-from index import IndexSettings, create_index, plan
+from index import IndexSettings, SyncQueue, create_index, plan
 from tests.browser.serving import serving
 
 QUESTION = "Combien de temps a duré l'entretien téléphonique entre Trump et Poutine ?"
@@ -19,7 +19,7 @@ def address(tmp_path_factory):
         index.sync(plan([Path("seeds")], index.catalog), lambda _: None)
         assistant = open_assistant(index, AssistantSettings())
         assistant.load()
-        with serving(create_app(assistant)) as address:
+        with serving(create_app(assistant, SyncQueue(assistant.index))) as address:
             yield address
 
 

@@ -9,6 +9,7 @@ import pytest
 from assistant.errors import InvalidQuestion, ModelFailed, ModelUnavailable, RateLimited
 from assistant.types import Notice
 from assistant.web.app import create_app
+from index import SyncQueue
 from index.errors import IndexNotFound, InvalidFilter, StoreUnavailable
 from index.types import EVERYTHING, Filter
 from tests.browser.scripted import ScriptedAssistant
@@ -24,7 +25,10 @@ def assistant() -> ScriptedAssistant:
 
 @pytest.fixture
 def client(assistant: ScriptedAssistant) -> Iterator[httpx.Client]:
-    with serving(create_app(assistant)) as address, httpx.Client(base_url=address, timeout=30) as client:
+    with (
+        serving(create_app(assistant, SyncQueue(assistant.index))) as address,
+        httpx.Client(base_url=address, timeout=30) as client,
+    ):
         yield client
         assistant.resume.set()
 

@@ -10,7 +10,7 @@ import pytest
 
 from assistant import AssistantSettings, open_assistant
 from assistant.web.app import create_app
-from index import IndexSettings, create_index, plan
+from index import IndexSettings, SyncQueue, create_index, plan
 from tests.browser.serving import serving
 from tests.integration.test_cli import fails, run
 
@@ -55,7 +55,7 @@ def client(news: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[htt
     """A server on a copy of the index: the command line needs one that nobody owns."""
     copy = shutil.copytree(news / ".index", tmp_path_factory.mktemp("served") / "index")
     with create_index(IndexSettings(path=copy)) as index:
-        app = create_app(open_assistant(index, AssistantSettings()))
+        app = create_app(open_assistant(index, AssistantSettings()), SyncQueue(index))
         with serving(app) as address, httpx.Client(base_url=address, timeout=120) as client:
             yield client
 

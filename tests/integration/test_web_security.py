@@ -10,6 +10,7 @@ import pytest
 from fastapi import FastAPI
 
 from assistant.web.app import PortInUse, create_app, listen
+from index import SyncQueue
 from tests.browser.scripted import ScriptedAssistant
 from tests.browser.serving import serving
 
@@ -19,7 +20,8 @@ FOREIGN = "https://evil.example"
 
 @pytest.fixture(scope="module")
 def app() -> FastAPI:
-    return create_app(ScriptedAssistant())
+    assistant = ScriptedAssistant()
+    return create_app(assistant, SyncQueue(assistant.index))
 
 
 @pytest.fixture(scope="module")
@@ -60,14 +62,16 @@ def test_this_computer_may_be_called_by_each_of_its_names(client: httpx.Client, 
 
 
 def test_a_server_opened_to_the_network_answers_to_its_public_name() -> None:
-    with serving(create_app(ScriptedAssistant(), hosts=None)) as address:
+    assistant = ScriptedAssistant()
+    with serving(create_app(assistant, SyncQueue(assistant.index), hosts=None)) as address:
         response = httpx.get(f"{address}/api/health", headers={"host": "chat.example.com"})
 
     assert response.status_code == 200
 
 
 def test_no_other_origin_may_read_even_from_a_public_name() -> None:
-    with serving(create_app(ScriptedAssistant(), hosts=None)) as address:
+    assistant = ScriptedAssistant()
+    with serving(create_app(assistant, SyncQueue(assistant.index), hosts=None)) as address:
         headers = {"host": "chat.example.com", "origin": FOREIGN}
         responses = [httpx.get(address + path, headers=headers) for path in ("/", "/config", "/api/health")]
         preflight = httpx.options(
@@ -194,7 +198,10 @@ def gradio_folder() -> Path:
 def test_a_window_that_lost_its_line_can_ask_again() -> None:
     assistant = ScriptedAssistant()
     assistant.endless = True
-    with serving(create_app(assistant)) as address, httpx.Client(base_url=address, timeout=30) as client:
+    with (
+        serving(create_app(assistant, SyncQueue(assistant.index))) as address,
+        httpx.Client(base_url=address, timeout=30) as client,
+    ):
         function = next(each for each in functions_with_inputs(client) if len(each["inputs"]) == 2)
         call = {"data": ["Un ?", None], "fn_index": function["id"], "session_hash": "window"}
         line = "/gradio_api/queue/data?session_hash=window"

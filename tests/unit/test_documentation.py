@@ -40,7 +40,7 @@ def test_readme_names_every_route():
         class index:  # noqa: N801 - stands for an attribute
             sources = staticmethod(list)
 
-    routes = create_app(Nobody()).openapi()["paths"]
+    routes = create_app(Nobody(), index.SyncQueue(Nobody.index)).openapi()["paths"]
 
     assert routes
     for path, methods in routes.items():
