@@ -13,6 +13,7 @@ import pytest
 from assistant import Notice, Usage
 from assistant.errors import InvalidQuestion, ModelFailed, ModelUnavailable, RateLimited
 from assistant.web.app import create_app
+from index import SyncQueue
 from index.errors import StoreUnavailable
 from tests.browser.scripted import ScriptedAssistant
 from tests.browser.serving import serving
@@ -28,7 +29,7 @@ def assistant() -> ScriptedAssistant:
 
 @pytest.fixture
 def address(assistant: ScriptedAssistant) -> Iterator[str]:
-    with serving(create_app(assistant)) as address:
+    with serving(create_app(assistant, SyncQueue(assistant.index))) as address:
         yield address
         assistant.resume.set()
 
