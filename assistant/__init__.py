@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         InvalidQuestion,
         ModelFailed,
         ModelUnavailable,
+        OwnerUnreachable,
         RateLimited,
     )
     from assistant.settings import AssistantSettings
@@ -54,6 +55,7 @@ __all__ = [
     "ModelFailed",
     "ModelUnavailable",
     "Notice",
+    "OwnerUnreachable",
     "RateLimited",
     "Searched",
     "Seconds",
@@ -67,7 +69,15 @@ __all__ = [
 _MODULES = {
     "answer": ("Assistant",),
     "build": ("open_assistant",),
-    "errors": ("AssistantError", "InvalidData", "InvalidQuestion", "ModelFailed", "ModelUnavailable", "RateLimited"),
+    "errors": (
+        "AssistantError",
+        "InvalidData",
+        "InvalidQuestion",
+        "ModelFailed",
+        "ModelUnavailable",
+        "OwnerUnreachable",
+        "RateLimited",
+    ),
     "settings": ("AssistantSettings",),
     "types": (
         "Answer",

@@ -76,7 +76,7 @@ def index(
             return
         with stoppable() as stop:
             if remove:
-                report = removed(settings, paths or [])
+                report = removed(settings, paths or [], stop)
             elif rebuild:
                 report = rebuilt(settings, paths or [], stop)
             else:
@@ -115,15 +115,21 @@ def ask(  # noqa: PLR0913, PLR0917
     """Answer a question, with the passages that support the answer."""
     with reported():
         from assistant.answer import valid_question
-        from index import Filter
+        from assistant.owner import owner_of
+        from index import Filter, IndexSettings, open_catalog
 
+        settings = IndexSettings()
         valid_question(question)
         messages = read_history(history) if history else []
         where = Filter((), since, until, tuple(language or ()))
-        with opened_assistant() as assistant:
-            where = replace(where, sources=ids(source or [], assistant.index.catalog))
-            answer = assistant.ask(question, messages, where)
-            paths = {source.id: source.path for source in assistant.index.sources()}
+        with closing(open_catalog(settings)) as catalog:
+            where = replace(where, sources=ids(source or [], catalog))
+            paths = {source.id: source.path for source in catalog.sources()}
+        if owner := owner_of(settings.path):
+            answer = owner.ask(question, messages, where)
+        else:
+            with opened_assistant(settings) as assistant:
+                answer = assistant.ask(question, messages, where)
     if as_json:
         print_json(answer.as_dict())
     else:
@@ -158,20 +164,33 @@ def sources(
 def serve_command(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 7860,
+    watch: Annotated[
+        list[Path] | None,
+        typer.Option(
+            exists=True,
+            file_okay=False,
+            help="Keep the index in step with this folder. Repeatable.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
-    """Serve the chat page and the HTTP API."""
+    """Serve the chat page and the HTTP API; own the index, and do what other commands of its owner ask for."""
     with reported():
         from threading import Thread
 
-        with opened_assistant() as assistant:
+        from index import IndexSettings
+
+        settings = IndexSettings()
+        with opened_assistant(settings, may_be_empty=bool(watch)) as assistant:
             Thread(target=load, args=(assistant,), daemon=True).start()
+            from assistant.watch import watching
             from assistant.web.app import listen, serve
             from index import SyncQueue
 
             listener = listen(host, port)
             say(f"Sourcier answers at http://{host}:{listener.getsockname()[1]} (Ctrl-C stops it)")
-            with SyncQueue(assistant.index) as queue:
-                serve(assistant, queue, listener)
+            with SyncQueue(assistant.index) as queue, watching(watch or [], queue, settings.path, say):
+                serve(assistant, queue, listener, settings.path)
 
 
 @app.command()
@@ -262,13 +281,13 @@ def reported() -> Iterator[None]:
 
 
 @contextmanager
-def opened_assistant() -> Iterator["Assistant"]:
-    """Open index and assistant from the settings; both are closed at the end."""
+def opened_assistant(settings: "IndexSettings", may_be_empty: bool = False) -> Iterator["Assistant"]:
+    """Open index and assistant; both are closed at the end."""
     from assistant.build import open_assistant
     from assistant.settings import AssistantSettings
-    from index import IndexSettings, open_index
+    from index import create_index, open_index
 
-    with open_index(IndexSettings()) as opened:
+    with (create_index if may_be_empty else open_index)(settings) as opened:
         yield open_assistant(opened, AssistantSettings())
 
 
@@ -295,25 +314,33 @@ def folders(paths: list[str] | None) -> list[Path]:
 
 
 def synced(settings: "IndexSettings", paths: list[Path], stop: "Stop") -> "SyncReport":
-    """Bring the index in step with folders and files."""
-    from rich.console import Console
+    """Bring the index in step with folders and files, or have it done by the server that owns it."""
+    from assistant.owner import owner_of
+    from index import Comparing, create_index, plan
 
-    from index import create_index, plan
+    with progress() as draw:
+        if owner := owner_of(settings.path):
+            return owner.sync(paths, draw, stop)
+        with create_index(settings) as opened:
+            draw(Comparing())
+            return opened.sync(plan(paths, opened.catalog, stop), draw, stop)
 
-    with create_index(settings) as opened:
-        with Console(stderr=True).status("Comparing the files with what is indexed"):
-            planned = plan(paths, opened.catalog, stop)
-        with progress() as draw:
-            return opened.sync(planned, draw, stop)
 
-
-def removed(settings: "IndexSettings", sources: list[str]) -> "SyncReport":
+def removed(settings: "IndexSettings", sources: list[str], stop: "Stop") -> "SyncReport":
     """Forget documents, and say what the next sync would bring back."""
-    from index import open_mismatched, removal
+    from assistant.owner import owner_of
+    from index import open_catalog, open_mismatched, removal
 
-    with open_mismatched(settings) as opened:
-        planned = removal(sources, opened.catalog)
-        report = opened.remove(planned)
+    with closing(open_catalog(settings)) as catalog:
+        planned = removal(sources, catalog)
+        known = {source.id for source in catalog.sources()}
+    if owner := owner_of(settings.path):
+        names = [source if source in known else str(Path(source).absolute()) for source in sources]
+        with progress() as draw:
+            report = owner.remove(names, draw, stop)
+    else:
+        with open_mismatched(settings) as opened:
+            report = opened.remove(planned)
     for path in planned.remove:
         there = "  (the file is still there: the next sync of its folder indexes it again)" * Path(path).exists()
         say(f"- {printable(path)}{there}")

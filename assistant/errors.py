@@ -5,6 +5,7 @@ AssistantError
 ├── InvalidData         questions to measure with, or measured results, that cannot be read
 ├── ModelUnavailable    the language model's package, key or server is missing
 ├── ModelFailed         the language model broke off or answered with an error
+├── OwnerUnreachable    the server that owns the index does not answer
 └── RateLimited         too many requests; try again after a while
 
 A question that the documents do not answer is an Answer with `answered` false, not an error.
@@ -29,6 +30,10 @@ class ModelUnavailable(AssistantError):
 
 class ModelFailed(AssistantError):
     """The language model broke off or answered with an error."""
+
+
+class OwnerUnreachable(AssistantError):
+    """The server that owns the index does not answer, or broke off."""
 
 
 class RateLimited(AssistantError):

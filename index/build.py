@@ -219,6 +219,11 @@ class Index:
         self._opening = threading.Lock()
         self._applying = threading.Lock()
 
+    @property
+    def folder(self) -> Path:
+        """Where it is on the disk."""
+        return self._settings.path
+
     def sources(self) -> list[Source]:
         """List what is indexed."""
         return self.catalog.sources()

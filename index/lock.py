@@ -28,8 +28,7 @@ def lock(folder: Path) -> Iterator[None]:
         held.acquire(timeout=0)
     except Timeout:
         raise IndexLocked(
-            f"{_process(owner)} is using the index at {folder}. "
-            "Ask and add documents through its page or its API, or stop it first."
+            f"{_process(owner)} is using the index at {folder}. Ask through its page or its API, or stop it first."
         ) from None
     except OSError as error:
         raise _unwritable(folder, error) from error
@@ -46,6 +45,17 @@ def lock(folder: Path) -> Iterator[None]:
         held.release()
 
 
+def held_by(folder: Path) -> int | None:
+    """Give the id of the process that owns the folder; None where nobody does, or it has not said so yet."""
+    try:
+        with FileLock(folder / "lock", timeout=0):
+            return None
+    except Timeout:
+        return _process_id(folder / "owner")
+    except OSError:
+        return None
+
+
 def _unwritable(folder: Path, error: OSError) -> StoreUnavailable:
     return StoreUnavailable(
         f"The folder {folder} cannot be written to: {error.strerror or error}. "
@@ -54,8 +64,14 @@ def _unwritable(folder: Path, error: OSError) -> StoreUnavailable:
 
 
 def _process(owner: Path) -> str:
-    """Name the process that owns the lock; it writes its id a moment after it took the lock."""
+    """Name the process that owns the lock."""
+    id = _process_id(owner)
+    return "Another process" if id is None else f"Process {id}"
+
+
+def _process_id(owner: Path) -> int | None:
+    """Read its id, which it writes a moment after it took the lock."""
     try:
-        return f"Process {int(owner.read_text(encoding='ascii'))}"
+        return int(owner.read_text(encoding="ascii"))
     except (OSError, ValueError):
-        return "Another process"
+        return None

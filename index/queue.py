@@ -109,12 +109,16 @@ class SyncQueue:
         """Forget documents and folders; see Index.remove, and `removal` for what a report may raise."""
         return self._add(lambda _: self._index.remove(removal(sources, self._index.catalog)))
 
-    def close(self) -> None:
-        """Stop what goes on and what waits, and wait for its end; nothing more can be asked for."""
+    def stop(self) -> None:
+        """Stop what goes on and what waits."""
         with self._changing:
             jobs = [*self._jobs]
         for job in jobs:
             job.stop()
+
+    def close(self) -> None:
+        """Stop all, and wait for its end; nothing more can be asked for."""
+        self.stop()
         self._worker.shutdown()
 
     def __enter__(self) -> Self:

@@ -1,16 +1,22 @@
 """Stand-ins with the behaviour of the real parts and none of their weight."""
 
 import re
+import time
 import zlib
-from contextlib import nullcontext
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from threading import Event
 
 import numpy as np
+from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 from langchain_text_splitters import CharacterTextSplitter
 
-from index import Passage
+from index import Passage, Stop
 from index.build import Recipe
 from index.load import load
+from index.sync import Load
 
 
 class HashingEmbeddings(Embeddings):
@@ -59,3 +65,33 @@ def passage(
 ) -> Passage:
     """Make a passage as a retriever would find it."""
     return Passage(f"{source}-{start}", text, source, title, page, start, 1.0, language, section)
+
+
+class Gate:
+    """A reader of files that waits until a test lets it read."""
+
+    def __init__(self) -> None:
+        self.reached = Event()
+        self.open = Event()
+        self.open.set()
+
+    def close(self) -> None:
+        """Let no further file be read."""
+        self.reached.clear()
+        self.open.clear()
+
+    def open_when_asked(self) -> None:
+        """Let files be read once somebody asked the sync to stop."""
+        while not self.stop.asked:
+            time.sleep(0.001)
+        self.open.set()
+
+    @contextmanager
+    def reader(self, stop: Stop) -> Iterator[Load]:
+        self.stop = stop
+        yield self.load
+
+    def load(self, file: Path) -> Iterable[Document]:
+        self.reached.set()
+        assert self.open.wait(30)
+        return load(file)

@@ -4,10 +4,11 @@ import errno
 import ipaddress
 import json
 import os
+import secrets
 import socket
 import tempfile
-from collections.abc import Collection
-from contextlib import suppress
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,9 +19,11 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Mount
 
+from assistant.owner import published
 from assistant.web.api import add_api
 from assistant.web.chat import chat_page, word
 from assistant.web.openai import add_openai
+from assistant.web.owner import add_owner
 from assistant.web.panel import panel_routes
 from assistant.web.security import LOOPBACK_HOSTS, Guard, PageOnly
 from assistant.web.streams import Places
@@ -44,6 +47,7 @@ def create_app(
     *,
     title: str = "Sourcier",
     hosts: Collection[str] | None = LOOPBACK_HOSTS,
+    secret: str | None = None,
 ) -> FastAPI:
     """Join API and chat page into one application.
 
@@ -52,6 +56,7 @@ def create_app(
         queue: by which its index is kept in step.
         title: the name on the page.
         hosts: names under which the server may be called; None allows every name.
+        secret: by which the owner's own commands hand their work over; with None they cannot.
     """
     os.environ["GRADIO_TEMP_DIR"] = _private_folder().name
     places = Places()
@@ -62,6 +67,8 @@ def create_app(
     add_api(app, assistant, places)
     app.include_router(panel_routes(assistant.index))
     add_openai(app, assistant, places)
+    if secret:
+        add_owner(app, assistant, queue, places, secret)
     _mount_page(app, chat_page(assistant, places, title))
     return app
 
@@ -78,6 +85,7 @@ def listen(host: str, port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind(address)
+        listener.listen()
     except OSError as error:
         listener.close()
         if error.errno == errno.EADDRINUSE:
@@ -86,13 +94,42 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def serve(assistant: "Assistant", queue: "SyncQueue", listener: socket.socket) -> None:
-    """Serve until interrupted. On a loopback address, only the names of this computer are answered to."""
-    with listener, suppress(KeyboardInterrupt):
+def serve(assistant: "Assistant", queue: "SyncQueue", listener: socket.socket, folder: Path) -> None:
+    """Serve until interrupted. On a loopback address, only the names of this computer are answered to.
+
+    folder: of the index, where other commands of its owner are told where to hand their work over.
+    """
+    with listener, suppress(KeyboardInterrupt), _published(folder, listener) as secret:
         is_loopback = ipaddress.ip_address(listener.getsockname()[0]).is_loopback
-        app = create_app(assistant, queue, hosts=LOOPBACK_HOSTS if is_loopback else None)
-        config = uvicorn.Config(app, log_level="warning", server_header=False, timeout_graceful_shutdown=2)
-        uvicorn.Server(config).run(sockets=[listener])
+        app = create_app(assistant, queue, hosts=LOOPBACK_HOSTS if is_loopback else None, secret=secret)
+        config = uvicorn.Config(app, log_level="warning", server_header=False, timeout_graceful_shutdown=1)
+        _Server(config, queue).run(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    """Stops the syncs first: whoever watches one holds a connection until it ends."""
+
+    def __init__(self, config: uvicorn.Config, queue: "SyncQueue") -> None:
+        super().__init__(config)
+        self._queue = queue
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._queue.stop()
+        await super().shutdown(sockets)
+
+
+@contextmanager
+def _published(folder: Path, listener: socket.socket) -> Iterator[str]:
+    """Tell other commands of the owner where to hand their work over, and give the secret that they use."""
+    host, port, *_ = listener.getsockname()
+    address = ipaddress.ip_address(host)
+    if address.is_unspecified:
+        address = ipaddress.ip_address("127.0.0.1" if address.version == 4 else "::1")
+    secret = secrets.token_urlsafe(32)
+    with published(
+        folder, f"http://[{address}]:{port}" if address.version == 6 else f"http://{address}:{port}", secret
+    ):
+        yield secret
 
 
 def _mount_page(app: FastAPI, page: gr.Blocks) -> None:

@@ -426,7 +426,8 @@ def test_a_port_in_use_is_named_with_another_to_take(seeded):
 
 
 @pytest.fixture(scope="module")
-def server(seeded):
+def server(seeded, answers):
+    """A server that owns the index, from here to the end; what `answers` holds was said before."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     process = subprocess.Popen(
@@ -435,27 +436,59 @@ def server(seeded):
         stderr=subprocess.PIPE,
         text=True,
     )
-    yield process, f"http://127.0.0.1:{port}"
+    address = f"http://127.0.0.1:{port}"
+    with httpx.Client(base_url=address, timeout=120) as client:
+        assert wait_for_health(client, process)["documents"] == 1
+    yield process, address
     process.kill()
 
 
-def test_a_server_answers_health_while_the_model_loads_then_questions_and_stops_cleanly(server):
+def test_a_question_is_answered_through_the_server_that_owns_the_index(server, answers, seeded):
+    asked = json.loads(run(seeded, "ask", ENGLISH, "--json").stdout)
+    shown = run(seeded, "ask", ENGLISH).stdout
+    declined = run(seeded, "ask", ENGLISH, "--language", "en").stdout
+
+    assert asked | {"seconds": None} == json.loads(answers[ENGLISH].stdout) | {"seconds": None}
+    assert f"{SEED.resolve()}:" in shown
+    assert "languages=en" in declined
+    fails(run(seeded, "ask", ENGLISH, "--source", "nothing"), 2, "nothing")
+
+
+def test_syncs_are_handed_to_the_server_that_owns_the_index(server, seeded, tmp_path):
+    process, _ = server
+    (tmp_path / "orge.txt").write_text("L'orge mûrit.", "utf-8")
+    (tmp_path / "photo.jpg").write_bytes(b"\xff\xd8")
+
+    added = run(seeded, "index", tmp_path)
+    again = json.loads(run(seeded, "index", tmp_path, "--json").stdout)
+    removed = run(seeded, "index", "--remove", tmp_path)
+
+    assert added.stdout == "+1 ~0 -0 =0  (2 documents, 6 chunks in the index)\n"
+    assert "Indexing: 1 of 1 documents, 1 chunks" in added.stderr
+    assert f"not indexed: {tmp_path / 'photo.jpg'}: " in added.stderr
+    assert (again["added"], again["unchanged"]) == (0, 1)
+    assert removed.stdout == "+0 ~0 -1 =0  (1 documents, 5 chunks in the index)\n"
+    assert f"- {tmp_path / 'orge.txt'}  (the file is still there" in removed.stderr
+    fails(run(seeded, "index", tmp_path / "nowhere"), 2, "nowhere", "Check the path")
+    fails(run(seeded, "index", "--rebuild"), 1, f"Process {process.pid}")
+
+
+def test_a_server_answers_and_stops_cleanly(server, seeded):
     process, address = server
     with httpx.Client(base_url=address, timeout=120) as client:
-        first = wait_for_health(client, process)
         answer = client.post("/api/ask", json={"question": ENGLISH}).json()
         page = client.get("/")
         later = client.get("/api/health").json()
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=30)
 
-    assert first["documents"] == 1
     assert "deux heures et demie" in answer["answer"]
     assert later["ready"]
     assert page.status_code == 200
     assert process.returncode == 0
     assert f"Sourcier answers at {address}" in said
     assert "OUTSIDE REQUEST" not in said
+    assert not {"owner", "server"} & {path.name for path in seeded.iterdir()}
 
 
 def wait_for_health(client, process):

@@ -5,7 +5,7 @@ import pytest
 from rich.console import Console
 
 from assistant.progress import bar, duration, in_words, lines
-from index import Progress
+from index import Comparing, Progress, Waiting
 
 
 def step(documents, seconds=10.0, chunks=300, in_all=12):
@@ -24,6 +24,11 @@ def test_no_time_is_foretold_before_the_first_document_nor_after_the_last():
 def test_no_speed_is_told_before_anything_was_embedded():
     assert in_words(step(1, chunks=0)) == "1 of 12 documents, 0 chunks, about 2 min left"
     assert in_words(step(0, seconds=0.0)) == "0 of 12 documents, 300 chunks"
+
+
+def test_a_sync_that_waits_for_others_says_for_how_many():
+    assert in_words(Waiting(1)) == "waiting for 1 other sync of this index"
+    assert in_words(Waiting(2)) == "waiting for 2 other syncs of this index"
 
 
 @pytest.mark.parametrize(
@@ -55,9 +60,19 @@ def test_a_terminal_shows_a_bar_with_the_words():
     assert "6 of 12 documents, 300 chunks, 30.0 a second, about 10 s left" in shown
 
 
-def test_where_nothing_is_to_do_no_bar_is_shown():
+def test_where_nothing_is_to_do_no_bar_is_left():
     screen = io.StringIO()
-    with bar(Console(file=screen, force_terminal=True, width=100)):
-        pass
+    with bar(Console(file=screen, force_terminal=True, width=100)) as draw:
+        draw(Comparing())
 
-    assert "Indexing" not in screen.getvalue()
+    assert "Indexing" not in screen.getvalue().rpartition("\x1b[2K")[2]
+
+
+def test_without_a_terminal_it_is_said_that_a_sync_waits_and_not_that_it_compares():
+    written = []
+    draw = lines(written.append)
+
+    draw(Waiting(1))
+    draw(Comparing())
+
+    assert written == ["Indexing: waiting for 1 other sync of this index"]

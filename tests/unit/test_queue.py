@@ -1,38 +1,14 @@
-import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from threading import Event, Thread
+from threading import Thread
 
 import pytest
-from langchain_core.documents import Document
 
-from index import Comparing, Index, IndexSettings, Progress, Step, Stop, Stopped, SyncQueue, Waiting
+from index import Comparing, Index, IndexSettings, Progress, Step, Stopped, SyncQueue, Waiting
 from index.build import open_or_create, own
 from index.errors import NothingToIndex, SourceNotFound
-from index.load import load
-from index.sync import Load
-from tests.fakes import paragraph_recipe
-
-
-class Gate:
-    """Lets a test say when the next file is read."""
-
-    def __init__(self) -> None:
-        self.reached = Event()
-        self.open = Event()
-        self.open.set()
-
-    @contextmanager
-    def reader(self, stop: Stop) -> Iterator[Load]:
-        self.stop = stop
-        yield self.load
-
-    def load(self, file: Path) -> Iterable[Document]:
-        self.reached.set()
-        assert self.open.wait(30)
-        return load(file)
+from tests.fakes import Gate, paragraph_recipe
 
 
 @pytest.fixture
@@ -67,7 +43,7 @@ def until(steps: Iterator[Step | None], kind: type) -> Step:
 
 
 def test_a_sync_tells_each_step_and_then_its_report(queue: SyncQueue, gate: Gate, tmp_path: Path) -> None:
-    gate.open.clear()
+    gate.close()
     job = queue.sync([folder(tmp_path, "chat", files=2)])
     steps = job.steps()
 
@@ -81,7 +57,7 @@ def test_a_sync_tells_each_step_and_then_its_report(queue: SyncQueue, gate: Gate
 
 
 def test_whoever_watches_hears_something_while_nothing_happens(queue: SyncQueue, gate: Gate, tmp_path: Path) -> None:
-    gate.open.clear()
+    gate.close()
     steps = queue.sync([folder(tmp_path, "chat")]).steps(silence_seconds=0.01)
 
     assert next(steps) == Comparing()
@@ -91,7 +67,7 @@ def test_whoever_watches_hears_something_while_nothing_happens(queue: SyncQueue,
 def test_two_syncs_are_done_one_after_the_other_and_the_second_knows_that_it_waits(
     queue: SyncQueue, gate: Gate, tmp_path: Path
 ) -> None:
-    gate.open.clear()
+    gate.close()
     first = queue.sync([folder(tmp_path, "chat")])
     second = queue.sync([folder(tmp_path, "chien")])
     third = queue.sync([folder(tmp_path, "loup")])
@@ -109,7 +85,7 @@ def test_two_syncs_are_done_one_after_the_other_and_the_second_knows_that_it_wai
 
 
 def test_a_plan_is_made_when_its_turn_has_come(queue: SyncQueue, gate: Gate, tmp_path: Path) -> None:
-    gate.open.clear()
+    gate.close()
     docs = folder(tmp_path, "chat")
     first, second = queue.sync([docs]), queue.sync([docs])
     gate.open.set()
@@ -119,7 +95,7 @@ def test_a_plan_is_made_when_its_turn_has_come(queue: SyncQueue, gate: Gate, tmp
 
 
 def test_a_sync_that_is_stopped_says_what_is_left(queue: SyncQueue, gate: Gate, tmp_path: Path) -> None:
-    gate.open.clear()
+    gate.close()
     job = queue.sync([folder(tmp_path, "chat", files=3)])
     assert gate.reached.wait(30)
 
@@ -130,7 +106,7 @@ def test_a_sync_that_is_stopped_says_what_is_left(queue: SyncQueue, gate: Gate, 
 
 
 def test_a_sync_that_is_stopped_while_it_waits_does_not_begin(queue: SyncQueue, gate: Gate, tmp_path: Path) -> None:
-    gate.open.clear()
+    gate.close()
     queue.sync([folder(tmp_path, "chat")])
     second = queue.sync([folder(tmp_path, "chien")])
 
@@ -165,8 +141,7 @@ def test_questions_are_answered_from_what_is_whole_while_a_sync_goes_on(
     queue: SyncQueue, index: Index, gate: Gate, tmp_path: Path
 ) -> None:
     queue.sync([folder(tmp_path, "chat")]).report()
-    gate.reached.clear()
-    gate.open.clear()
+    gate.close()
     job = queue.sync([folder(tmp_path, "chien")])
     assert gate.reached.wait(30)
 
@@ -179,7 +154,7 @@ def test_questions_are_answered_from_what_is_whole_while_a_sync_goes_on(
 
 
 def test_closing_stops_what_goes_on_and_what_waits(index: Index, gate: Gate, tmp_path: Path) -> None:
-    gate.open.clear()
+    gate.close()
     queue = SyncQueue(index)
     first = queue.sync([folder(tmp_path, "chat", files=3)])
     second = queue.sync([folder(tmp_path, "chien")])
@@ -187,9 +162,7 @@ def test_closing_stops_what_goes_on_and_what_waits(index: Index, gate: Gate, tmp
 
     closing = Thread(target=queue.close)
     closing.start()
-    while not gate.stop.asked:
-        time.sleep(0.001)
-    gate.open.set()
+    gate.open_when_asked()
     closing.join(30)
 
     assert first.report().pending

@@ -1,0 +1,137 @@
+"""The routes by which other commands of the owner hand their work over: see assistant/owner.py."""
+
+import hmac
+import ipaddress
+from collections.abc import AsyncIterator, Callable, Generator
+from pathlib import Path
+from threading import Event
+from typing import TYPE_CHECKING, Annotated
+
+from fastapi import APIRouter, Depends, FastAPI, Header, HTTPException, Request
+from fastapi.responses import StreamingResponse
+from pydantic import BaseModel, ConfigDict
+from starlette.concurrency import run_in_threadpool
+
+from assistant.owner import Failure, Told, to_line
+from assistant.types import Answer, Message
+from assistant.web.streams import Places, answer_events, in_batches
+from index import Filter, Job, Stopped, SyncQueue
+
+if TYPE_CHECKING:
+    from assistant.answer import Assistant
+
+Telling = Generator[Told | None, None, None]
+
+
+class Work(BaseModel):
+    """A sync or a removal."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    job: str
+    """By which it can be stopped; chosen by whoever asks."""
+    sources: list[str]
+
+
+class Halt(BaseModel):
+    """A job that is to stop."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    job: str
+
+
+class Question(BaseModel):
+    """What the command line asks."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    question: str
+    history: list[Message]
+    where: Filter
+
+
+def add_owner(app: FastAPI, assistant: "Assistant", queue: SyncQueue, places: Places, secret: str) -> None:
+    """Add the routes under /owner, for whoever is on this computer and knows the secret."""
+    app.include_router(_routes(assistant, queue, places, secret))
+
+
+def _routes(assistant: "Assistant", queue: SyncQueue, places: Places, secret: str) -> APIRouter:
+    def insist(request: Request, authorization: Annotated[str, Header()] = "") -> None:
+        if not _is_here(request) or not hmac.compare_digest(authorization.encode(), f"Bearer {secret}".encode()):
+            raise HTTPException(401, "This is for the owner of the index.")
+
+    routes = APIRouter(prefix="/owner", include_in_schema=False, dependencies=[Depends(insist)])
+    jobs: dict[str, Job] = {}
+
+    def followed(name: str, begin: Callable[[], Job]) -> Telling:
+        """Tell of a job from its beginning to its report; it is stopped if whoever asked goes away."""
+        jobs[name] = job = begin()
+        try:
+            yield from job.steps()
+            yield job.report()
+        finally:
+            job.stop()
+            del jobs[name]
+
+    @routes.post("/sync")
+    def sync(work: Work) -> StreamingResponse:
+        return _streamed(followed(work.job, lambda: queue.sync([Path(source) for source in work.sources])))
+
+    @routes.post("/remove")
+    def remove(work: Work) -> StreamingResponse:
+        return _streamed(followed(work.job, lambda: queue.remove(work.sources)))
+
+    @routes.post("/stop")
+    def stop(halt: Halt) -> None:
+        if halt.job in jobs:
+            jobs[halt.job].stop()
+
+    @routes.post("/ask")
+    def ask(asked: Question) -> StreamingResponse:
+        return _streamed(_answered(assistant, places, asked))
+
+    return routes
+
+
+def _is_here(request: Request) -> bool:
+    """Say whether a request comes from this computer, as the address of a server on another interface does too.
+
+    A proxy on this computer says of whom it passes something on: that is not here.
+    """
+    here, there = request.scope.get("server"), request.client
+    if there is None:
+        return False
+    try:
+        return ipaddress.ip_address(there.host).is_loopback or (here is not None and here[0] == there.host)
+    except ValueError:
+        return False
+
+
+def _answered(assistant: "Assistant", places: Places, asked: Question) -> Telling:
+    events = answer_events(assistant, places, asked.question, asked.history, asked.where)
+    for batch in in_batches(events, Event()):
+        yield next((event for event in batch if isinstance(event, Answer)), None)
+
+
+def _streamed(telling: Telling) -> StreamingResponse:
+    return StreamingResponse(_lines(telling), media_type="application/x-ndjson", headers={"Cache-Control": "no-store"})
+
+
+async def _lines(telling: Telling) -> AsyncIterator[str]:
+    """Write what is told as it comes, and an empty line at once: so whoever asked knows that it is heard."""
+    lines, line = map(to_line, _with_error(telling)), to_line(None)
+    try:
+        while line:
+            yield line
+            line = await run_in_threadpool(next, lines, "")
+    finally:
+        telling.close()
+
+
+def _with_error(telling: Telling) -> Telling:
+    """Tell an error as well: the owner may know all of it."""
+    try:
+        yield from telling
+    except (Exception, Stopped) as error:  # noqa: BLE001 - raised again where it was asked for
+        yield Failure.of(error)
