@@ -4,13 +4,14 @@ import logging
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
+from typing import Any
 
 from langchain_core.callbacks import UsageMetadataCallbackHandler
 from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
 
 from assistant.cite import Citer
-from assistant.condense import standalone_query
+from assistant.condense import Condense, by_history, merged
 from assistant.errors import InvalidQuestion
 from assistant.prompts import cannot_answer, no_document_matches
 from assistant.types import (
@@ -43,12 +44,21 @@ class Assistant:
     retriever: takes a Filter as `where`, as HybridRetriever does.
     search: a LangChain Runnable from what was asked to a Task, the same with `query` and `passages`.
     answerer: a Runnable from a Task to streamed Claims, and a Confidence where it has one.
+    condense: makes a question that stands alone of one that goes on with a conversation.
     `search | answerer` is a chain; each can be traced or swapped.
     """
 
-    def __init__(self, index: Index, retriever: BaseRetriever, answerer: Runnable[Task, Said], citer: Citer) -> None:
+    def __init__(
+        self,
+        index: Index,
+        retriever: BaseRetriever,
+        answerer: Runnable[Task, Said],
+        citer: Citer,
+        condense: Condense = by_history,
+    ) -> None:
         self.index = index
-        self.search = searcher(retriever)
+        self.condense = condense
+        self.search = searcher(retriever, condense)
         self.answerer = answerer
         self._citer = citer
 
@@ -144,9 +154,9 @@ class _Heard:
             yield self.notice
 
 
-def searcher(retriever: BaseRetriever) -> Runnable[Asked, Task]:
+def searcher(retriever: BaseRetriever, condense: Condense) -> Runnable[Asked, Task]:
     """Return the runnable that finds the query of what was asked, and passages for it."""
-    return RunnableLambda(partial(_search, retriever))
+    return RunnableLambda(partial(_search, retriever, condense))
 
 
 def valid_question(question: str) -> str:
@@ -161,12 +171,16 @@ def valid_question(question: str) -> str:
     return stripped
 
 
-def _search(retriever: BaseRetriever, asked: Asked) -> Task:
-    query = standalone_query(asked["question"], asked["history"])
+def _search(retriever: BaseRetriever, condense: Condense, asked: Asked) -> Task:
+    condensed = condense(asked["question"], asked["history"])
     where = asked.get("where", EVERYTHING)
     # A retriever of somebody else's is not asked for what it may not know.
-    found = retriever.invoke(query) if where == EVERYTHING else retriever.invoke(query, where=where)
-    return Task(**asked, query=query, passages=[Passage.from_document(document) for document in found])
+    options: dict[str, Any] = {} if where == EVERYTHING else {"where": where}
+    rankings = [
+        ([Passage.from_document(document) for document in retriever.invoke(text, **options)], weight)
+        for text, weight in condensed.searches
+    ]
+    return Task(**asked, query=condensed.query, passages=merged(rankings))
 
 
 def _refusal(task: Task) -> str:

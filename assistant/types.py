@@ -29,7 +29,7 @@ class Task(Asked):
     """What an answerer is given; an answerer is a LangChain Runnable from a Task to what it says, streamed."""
 
     query: str
-    """What was searched."""
+    """The question as it stands alone."""
     passages: Sequence[Passage]
     """Best first."""
 
@@ -155,7 +155,7 @@ class Answer:
 
     question: str
     query: str
-    """What was searched; the question itself, unless a conversation gave it its meaning."""
+    """The question as it stands alone: itself, unless a conversation gave it its meaning."""
     text: str
     citations: tuple[Citation, ...]
     passages: tuple[Passage, ...]

@@ -85,7 +85,7 @@ class Examiner:
 
     def __init__(self, assistant: Assistant, retriever: BaseRetriever, records: Sequence[Record]) -> None:
         self._assistant = assistant
-        self._search = searcher(retriever)
+        self._search = searcher(retriever, assistant.condense)
         self._keys = {record.id: record_key(record) for record in records}
         self._records = {self._keys[record.id]: record for record in records}
         self._languages = {record.language for record in records}

@@ -185,7 +185,7 @@ def test_a_conversation_is_asked_as_one():
 
     examined.answered(question(text="Et pourquoi ?", history=(Message(role="user", content="Le pain de Miami ?"),)))
 
-    assert queries == ["Le pain de Miami ? Et pourquoi ?"] * 2
+    assert queries == ["Et pourquoi ?", "Le pain de Miami ? Et pourquoi ?"] * 2
 
 
 @pytest.mark.parametrize(
