@@ -10,7 +10,7 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 CHROMIUM := $(or $(shell command -v chromium),$(shell command -v chromium-browser),/usr/bin/chromium)
 
-.PHONY: run test check install browser format evaluate pictures clean
+.PHONY: run test check install browser format evaluate bench pictures clean
 
 run: install
 	@$(BIN)/assistant index seeds
@@ -54,6 +54,10 @@ format: install
 # Writes tests/evaluation/results, and from them the tables and curves of docs/quality.md. Up to half an hour.
 evaluate: install
 	$(BIN)/python -m tests.evaluation.run $(DATA) $(SETS)
+
+# Seconds of the chat page, beside a bare Gradio chat in the same run.
+bench: install browser
+	$(BIN)/python -m tests.browser.bench
 
 # Of the page in README; of a server that is running: make run in another terminal.
 pictures: install browser

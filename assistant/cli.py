@@ -183,6 +183,7 @@ def serve_command(
         settings = IndexSettings()
         with opened_assistant(settings, may_be_empty=bool(watch)) as assistant:
             Thread(target=load, args=(assistant,), daemon=True).start()
+            from assistant.settings import AssistantSettings
             from assistant.watch import watching
             from assistant.web.app import listen, serve
             from index import SyncQueue
@@ -190,7 +191,7 @@ def serve_command(
             listener = listen(host, port)
             say(f"Sourcier answers at http://{host}:{listener.getsockname()[1]} (Ctrl-C stops it)")
             with SyncQueue(assistant.index) as queue, watching(watch or [], queue, settings.path, say):
-                serve(assistant, queue, listener, settings.path)
+                serve(assistant, queue, listener, settings.path, AssistantSettings())
 
 
 @app.command()
@@ -240,6 +241,26 @@ def evaluate(  # noqa: PLR0913, PLR0917 - the options of a command
             print_lines([report.as_json(found)] if as_json else report.report_lines(found))
             if plot:
                 plot.write_text(risk_coverage_svg(found), "utf-8")
+
+
+@app.command()
+def feedback(
+    as_json: Annotated[bool, typer.Option("--json", help="As questions to measure with, and the answers.")] = False,
+) -> None:
+    """Print what people thought of the answers."""
+    with reported():
+        from assistant.settings import AssistantSettings
+        from assistant.web.conversations import Conversations
+        from assistant.web.feedback import as_questions
+
+        path = AssistantSettings().chats_path
+        opinions = Conversations(path).opinions() if path.exists() else {}
+        if as_json:
+            print_json(as_questions(opinions))
+            return
+        for opinion in opinions.values():
+            said = " · ".join(filter(None, [opinion.reason, opinion.comment]))
+            typer.echo(f"{'+' if opinion.good else '-'} {printable(opinion.question)}\n    {printable(said)}")
 
 
 @app.command()

@@ -228,6 +228,10 @@ class Index:
         """List what is indexed."""
         return self.catalog.sources()
 
+    def changed(self) -> str | None:
+        """Give the day of the last change of what is indexed, ISO 8601."""
+        return self.catalog.changed()
+
     def text(self, source: str) -> str:
         """Return the stored text of a document; raise SourceNotFound where there is none of this id."""
         return self.catalog.text(source)

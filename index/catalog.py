@@ -6,6 +6,7 @@ the catalog and follow its change log: either can be thrown away and made again 
 The statements are SQLAlchemy Core, none in SQLite's own SQL; `_engine` is what another database replaces.
 """
 
+import datetime
 import heapq
 import sqlite3
 import uuid
@@ -391,6 +392,12 @@ class Catalog:
             for row in connection.execute(by_path):
                 paths.setdefault(row.document, []).append(row.path)
         return [Source(**documents[id], paths=tuple(paths[id])) for id in paths]
+
+    def changed(self) -> str | None:
+        """Give the day on which the file was written to last, ISO 8601; None where it cannot be looked at."""
+        files = (self.path, self.path.with_name(f"{self.path.name}-wal"))
+        times = [file.stat().st_mtime for file in files if file.exists() and file.stat().st_size]
+        return datetime.date.fromtimestamp(max(times)).isoformat() if times else None
 
     def text(self, id: str) -> str:
         """Give the stored text of a document.

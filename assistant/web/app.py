@@ -20,12 +20,16 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Mount
 
 from assistant.owner import published
+from assistant.settings import EXTRACTIVE, AssistantSettings
 from assistant.web.api import add_api
 from assistant.web.chat import chat_page, word
+from assistant.web.conversations import Conversations
 from assistant.web.openai import add_openai
 from assistant.web.owner import add_owner
+from assistant.web.page_routes import page_routes
 from assistant.web.panel import panel_routes
 from assistant.web.security import LOOPBACK_HOSTS, Guard, PageOnly
+from assistant.web.start import Start
 from assistant.web.streams import Places
 from assistant.web.texts import ENGLISH, FRENCH
 
@@ -34,20 +38,23 @@ if TYPE_CHECKING:
     from index import SyncQueue
 
 STATIC = Path(__file__).parent / "static"
-SCRIPTS = ("page.js", "panel.js")
+SCRIPTS = ("page.js", "panel.js", "history.js", "opinion.js")
 
 
 class PortInUse(OSError):
     """Another program listens on the port."""
 
 
-def create_app(
+def create_app(  # noqa: PLR0913 - what an owner may choose
     assistant: "Assistant",
     queue: "SyncQueue",
     *,
     title: str = "Sourcier",
+    greeting: str | None = None,
     hosts: Collection[str] | None = LOOPBACK_HOSTS,
     secret: str | None = None,
+    conversations: Conversations | None = None,
+    tries_examples: bool = True,
 ) -> FastAPI:
     """Join API and chat page into one application.
 
@@ -55,8 +62,11 @@ def create_app(
         assistant: what answers.
         queue: by which its index is kept in step.
         title: the name on the page.
+        greeting: what an empty page says instead of its own greeting.
         hosts: names under which the server may be called; None allows every name.
         secret: by which the owner's own commands hand their work over; with None they cannot.
+        conversations: where they are kept; None keeps them in memory.
+        tries_examples: whether the page asks the assistant questions of its own, to show those that it answers.
     """
     os.environ["GRADIO_TEMP_DIR"] = _private_folder().name
     places = Places()
@@ -69,7 +79,10 @@ def create_app(
     add_openai(app, assistant, places)
     if secret:
         add_owner(app, assistant, queue, places, secret)
-    _mount_page(app, chat_page(assistant, places, title))
+    kept = conversations or Conversations()
+    start = Start(assistant, title, greeting, tries_examples)
+    app.include_router(page_routes(kept, start))
+    _mount_page(app, chat_page(assistant, places, kept, start))
     return app
 
 
@@ -94,14 +107,25 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def serve(assistant: "Assistant", queue: "SyncQueue", listener: socket.socket, folder: Path) -> None:
+def serve(
+    assistant: "Assistant", queue: "SyncQueue", listener: socket.socket, folder: Path, settings: AssistantSettings
+) -> None:
     """Serve until interrupted. On a loopback address, only the names of this computer are answered to.
 
     folder: of the index, where other commands of its owner are told where to hand their work over.
     """
     with listener, suppress(KeyboardInterrupt), _published(folder, listener) as secret:
         is_loopback = ipaddress.ip_address(listener.getsockname()[0]).is_loopback
-        app = create_app(assistant, queue, hosts=LOOPBACK_HOSTS if is_loopback else None, secret=secret)
+        app = create_app(
+            assistant,
+            queue,
+            title=settings.title,
+            greeting=settings.greeting,
+            hosts=LOOPBACK_HOSTS if is_loopback else None,
+            secret=secret,
+            conversations=kept_conversations(settings),
+            tries_examples=settings.model == EXTRACTIVE,
+        )
         config = uvicorn.Config(app, log_level="warning", server_header=False, timeout_graceful_shutdown=1)
         _Server(config, queue).run(sockets=[listener])
 
@@ -130,6 +154,11 @@ def _published(folder: Path, listener: socket.socket) -> Iterator[str]:
         folder, f"http://[{address}]:{port}" if address.version == 6 else f"http://{address}:{port}", secret
     ):
         yield secret
+
+
+def kept_conversations(settings: AssistantSettings) -> Conversations:
+    """Open the conversations of the settings."""
+    return Conversations(settings.chats_path, settings.chats_days) if settings.chats_days else Conversations()
 
 
 def _mount_page(app: FastAPI, page: gr.Blocks) -> None:

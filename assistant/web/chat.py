@@ -1,16 +1,14 @@
 """The chat page, in Gradio."""
 
 import logging
-import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
 from assistant.answer import MAX_QUESTION_CHARACTERS
 from assistant.errors import AssistantError
-from assistant.types import Answer, Event, Message, Searched, Token
+from assistant.web.conversations import Conversation, Conversations, Place, Turn
 from assistant.web.markup import (
     answer_markup,
     broken_markup,
@@ -19,194 +17,152 @@ from assistant.web.markup import (
     question_markup,
     waiting_markup,
 )
+from assistant.web.start import Start
 from assistant.web.streams import Batches, Places, answer_events, in_batches
-from assistant.web.texts import ENGLISH, FRENCH, Texts, texts_for
+from assistant.web.texts import ENGLISH, FRENCH, Texts, texts_for, texts_in
 
 if TYPE_CHECKING:
     from assistant.answer import Assistant
 
-HISTORY_TURNS = 10
-
 word = gr.I18n(fr=FRENCH.labels(), en=ENGLISH.labels())
-"""A fixed word of the page; the browser chooses its language."""
+"""A fixed word of the page; the browser chooses its language, until the person does."""
+
+WHERE = "(...values) => [...values.slice(0, -1), window.sourcier?.place() ?? null]"
+"""Tells the server, as the last of the inputs, where on which page something happens (see Place)."""
+SHOWN = "() => [window.sourcier?.shown() ?? null]"
+ASKED = "(question, _) => [question, window.sourcier?.asked() ?? null]"
+LISTEN = "(window.sourcier ??= {}).show = () => trigger('submit');"
+"""Lets the page's script ask for the conversation to be drawn."""
+SILENCE_SECONDS = 0.25
 
 log = logging.getLogger(__name__)
 
 
-@dataclass
-class Turn:
-    """A question and what has come of it."""
-
-    number: int
-    question: str
-    text: str = ""
-    searched: bool = False
-    answer: Answer | None = None
-    broken: str | None = None
-    """Why there will be no answer, in the language of the page."""
-    unwanted: threading.Event = field(default_factory=threading.Event)
-    """Set when nothing more is to be read."""
-
-    @property
-    def over(self) -> bool:
-        """Say whether the turn has come to its end, good or bad."""
-        return self.answer is not None or self.broken is not None
-
-    def take(self, event: Event) -> None:
-        """Add what came; once the turn is over nothing counts any more."""
-        if self.over:
-            return
-        match event:
-            case Searched():
-                self.searched = True
-            case Token(text):
-                self.text += text
-            case Answer():
-                self.answer = event
-
-    def break_off(self, why: str) -> None:
-        """End the turn, unless it is over; what was written stays."""
-        if not self.over:
-            self.broken = why
-            self.unwanted.set()
-
-
-@dataclass
-class Conversation:
-    """The turns of one open page. Kept here, on the server: what a browser says was said proves nothing."""
-
-    turns: list[Turn] = field(default_factory=list)
-
-    @property
-    def running(self) -> bool:
-        """Say whether an answer is under way."""
-        return bool(self.turns) and not self.turns[-1].over
-
-    def begin(self, question: str) -> Turn:
-        """Add a turn."""
-        turn = Turn(len(self.turns) + 1, question)
-        self.turns.append(turn)
-        return turn
-
-    def stop(self, why: str) -> None:
-        """End the answer under way, if there is one."""
-        if self.running:
-            self.turns[-1].break_off(why)
-
-    def forget(self) -> None:
-        """Begin anew."""
-        self.stop("")
-        self.turns = []
-
-    def history(self) -> list[Message]:
-        """Give the last finished turns as the assistant takes them."""
-        finished = [(turn.question, turn.answer) for turn in self.turns if turn.answer][-HISTORY_TURNS:]
-        return [
-            message
-            for question, answer in finished
-            for message in (
-                Message(role="user", content=question),
-                Message(role="assistant", content=answer.text),
-            )
-        ]
-
-
-def chat_page(assistant: "Assistant", places: Places, title: str) -> gr.Blocks:
+def chat_page(  # noqa: PLR0915 - a page is a list of its parts
+    assistant: "Assistant", places: Places, conversations: Conversations, start: Start
+) -> gr.Blocks:
     """Lay out the page and join its events to the assistant."""
 
-    def welcome(request: gr.Request) -> dict[str, Any]:
-        texts = _texts(request)
-        greeting = greeting_markup(texts, len(assistant.index.sources()), assistant.ready)
-        update: dict[str, Any] = gr.update(placeholder=greeting)
-        return update
+    def show(written: str | None, request: gr.Request) -> Iterator[list[Any]]:
+        """Draw a conversation as it stands, in the language of the page, and go on while an answer is under way."""
+        place = Place.of(written)
+        texts = _texts(place, request)
+        if place.leaves:
+            conversations.at(Place(key=place.key, conversation=place.leaves)).leave(texts.stopped)
+        conversation = conversations.at(place)
+        greeting = greeting_markup(texts, start.facts(), assistant.ready)
+        words = gr.update(label=texts.question, placeholder=texts.placeholder)
+        yield [*drawn(conversation, texts, placeholder=greeting), words]
+        while conversation.running:
+            conversation.turns[-1].unwanted.wait(SILENCE_SECONDS)
+            yield [*drawn(conversation, texts), gr.skip()]
 
-    def answer(question: str, conversation: Conversation, request: gr.Request) -> Iterator[list[Any]]:
+    def answer(question: str, written: str | None, request: gr.Request) -> Iterator[list[Any]]:
+        place = Place.of(written)
+        texts = _texts(place, request)
+        conversation = conversations.at(place)
         if conversation.running or not question.strip():
             yield [gr.skip()] * 4
             return
-        texts = _texts(request)
+        turn = conversation.begin(question, place.replaces)
         history = conversation.history()
-        turn = conversation.begin(question)
         try:
             yield [*drawn(conversation, texts), ""]
+            conversations.keep(conversation)
             batches = in_batches(answer_events(assistant, places, question, history), turn.unwanted)
             for _ in _taken(turn, batches, texts):
+                if turn.left:
+                    break
                 yield [*drawn(conversation, texts), gr.skip()]
-            # Gradio shows the last drawing once more at the end: it must not be older than what Stop drew.
-            yield [*drawn(conversation, texts), gr.skip()]
+            # Gradio shows the last drawing once more at the end: it must not be older than what Stop drew, or be of a
+            # conversation that the page has left.
+            yield [gr.skip()] * 4 if turn.left else [*drawn(conversation, texts), gr.skip()]
         finally:
             # Gradio closes this generator when the window is closed.
             turn.break_off(texts.stopped)
+            conversations.keep(conversation)
 
-    def stop(conversation: Conversation, request: gr.Request) -> list[Any]:
-        texts = _texts(request)
+    def stop(written: str | None, request: gr.Request) -> list[Any]:
+        place = Place.of(written)
+        texts = _texts(place, request)
+        conversation = conversations.at(place)
         conversation.stop(texts.stopped)
         return drawn(conversation, texts)
 
-    def begin_anew(conversation: Conversation, request: gr.Request) -> list[Any]:
-        conversation.forget()
-        return drawn(conversation, _texts(request))
-
-    def drawn(conversation: Conversation, texts: Texts) -> list[Any]:
+    def drawn(conversation: Conversation, texts: Texts, **more: Any) -> list[Any]:
         """Draw what the conversation changes: the messages, and Stop in the place of Send while one is written."""
         running = conversation.running
         return [
-            _messages(conversation, texts, assistant.ready),
-            gr.update(visible=not running),
-            gr.update(visible=running),
+            gr.update(value=_messages(conversation, texts, assistant.ready), **more),
+            gr.update(value=texts.send, visible=not running),
+            gr.update(value=texts.stop, visible=running),
         ]
 
     page: gr.Blocks
-    with gr.Blocks(title=title, analytics_enabled=False, fill_height=True) as page:
-        conversation = gr.State(Conversation())
+    with gr.Blocks(title=start.title, analytics_enabled=False, fill_height=True) as page:
+        place = gr.Textbox(visible=False)
         with gr.Row(elem_id="top"):
-            gr.HTML(header_markup(title), elem_id="header")
-            anew = gr.Button(word("new"), elem_id="new", size="sm", scale=0)
-        chatbot = gr.Chatbot(
-            elem_id="conversation",
-            label=word("conversation"),
-            show_label=False,
-            container=False,
-            scale=1,
-            buttons=[],
-            allow_tags=False,
-            sanitize_html=True,
-            latex_delimiters=[],
-            layout="panel",
-            group_consecutive_messages=False,
-            feedback_options=None,
-        )
+            header = gr.HTML(header_markup(start.title), elem_id="header", js_on_load=LISTEN)
+        chatbot = _chatbot()
         with gr.Row(elem_id="composer"):
-            question = gr.Textbox(
-                elem_id="question",
-                label=word("question"),
-                show_label=False,
-                container=False,
-                placeholder=word("placeholder"),
-                lines=1,
-                max_lines=8,
-                max_length=MAX_QUESTION_CHARACTERS,
-                autofocus=True,
-                scale=1,
-            )
+            question = _question()
             send = gr.Button(word("send"), elem_id="send", variant="primary", scale=0)
             halt = gr.Button(word("stop"), elem_id="stop", variant="stop", scale=0, visible=False)
 
-        private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-        page.load(welcome, None, chatbot, **private)
+        private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "js": WHERE}
+        messages = [chatbot, send, halt]
+        gr.on(
+            [page.load, header.submit],
+            show,
+            [place],
+            [*messages, question],
+            trigger_mode="always_last",
+            **private | {"js": SHOWN},
+        )
         gr.on(
             [question.submit, send.click],
             answer,
-            [question, conversation],
-            [chatbot, send, halt, question],
+            [question, place],
+            [*messages, question],
             trigger_mode="multiple",
-            **private,
+            **private | {"js": ASKED},
         )
-        halt.click(stop, [conversation], [chatbot, send, halt], **private)
-        anew.click(begin_anew, [conversation], [chatbot, send, halt], **private)
+        halt.click(stop, [place], messages, **private)
     # More at once than there are places to wait in: who comes too late is told so in words, by the page.
     page.queue(default_concurrency_limit=32, api_open=False)
     return page
+
+
+def _chatbot() -> gr.Chatbot:
+    return gr.Chatbot(
+        elem_id="conversation",
+        label=word("conversation"),
+        show_label=False,
+        container=False,
+        scale=1,
+        buttons=[],
+        allow_tags=False,
+        sanitize_html=True,
+        latex_delimiters=[],
+        layout="panel",
+        group_consecutive_messages=False,
+        feedback_options=None,
+    )
+
+
+def _question() -> gr.Textbox:
+    return gr.Textbox(
+        elem_id="question",
+        label=word("question"),
+        show_label=False,
+        container=False,
+        placeholder=word("placeholder"),
+        lines=1,
+        max_lines=8,
+        max_length=MAX_QUESTION_CHARACTERS,
+        autofocus=True,
+        scale=1,
+    )
 
 
 def _taken(turn: Turn, batches: Batches, texts: Texts) -> Iterator[None]:
@@ -226,7 +182,7 @@ def _messages(conversation: Conversation, texts: Texts, ready: bool) -> list[dic
         message
         for turn in conversation.turns
         for message in (
-            {"role": "user", "content": question_markup(turn.question)},
+            {"role": "user", "content": question_markup(turn.question, texts)},
             {"role": "assistant", "content": _answer(turn, texts, ready)},
         )
     ]
@@ -234,13 +190,13 @@ def _messages(conversation: Conversation, texts: Texts, ready: bool) -> list[dic
 
 def _answer(turn: Turn, texts: Texts, ready: bool) -> str:
     if turn.answer is not None:
-        return answer_markup(turn.answer, texts)
+        return answer_markup(turn.answer, texts, turn.good)
     if turn.broken is not None:
-        return broken_markup(turn.broken, turn.text)
+        return broken_markup(turn.broken or texts.stopped, turn.text, texts)
     if turn.searched:
         return waiting_markup(texts.writing, turn.text)
     return waiting_markup(texts.searching if ready else texts.waiting_for_model)
 
 
-def _texts(request: gr.Request) -> Texts:
-    return texts_for(request.headers.get("accept-language", ""))
+def _texts(place: Place, request: gr.Request) -> Texts:
+    return texts_in(place.language) if place.language else texts_for(request.headers.get("accept-language", ""))

@@ -5,10 +5,11 @@ piece goes through `plain`, and every tag on the page is written in this file.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from assistant.types import Answer, Citation, named
 from assistant.web.panel import citation_link, passage_link
+from assistant.web.start import Facts
 from assistant.web.texts import Texts
 from index.types import Passage
 
@@ -26,22 +27,35 @@ def plain(text: str) -> str:
 
 
 def header_markup(title: str) -> str:
-    """Name the page."""
-    return f"<h1>{plain(title)}</h1>"
-
-
-def greeting_markup(texts: Texts, documents: int, ready: bool) -> str:
-    """Greet on an empty page: what this is, how much is indexed, whether the model is still loading."""
-    loading = "" if ready else f'<p class="status working loading" role="status">{plain(texts.loading)}</p>'
+    """Name the page, and offer what is always at hand; the script writes the words of `data-name` and `data-word`."""
     return (
-        f'<div class="greeting"><h2>{plain(texts.greeting)}</h2><p>{plain(texts.invitation)}</p>'
-        f'<p class="count">{plain(texts.documents(documents))}</p>{loading}</div>'
+        '<div class="side"><button type="button" id="history-open" data-name="conversations">☰</button>'
+        f"<h1>{plain(title)}</h1></div>"
+        '<div class="side"><button type="button" id="language" data-word="other_language" data-name="switch_language">'
+        '</button><button type="button" id="theme" data-name="switch_theme">◐</button>'
+        '<button type="button" id="new" data-word="new"></button></div>'
     )
 
 
-def question_markup(question: str) -> str:
+def greeting_markup(texts: Texts, facts: Facts, ready: bool) -> str:
+    """Greet on an empty page: what this is, how much is indexed, what can be asked, whether the model still loads."""
+    loading = "" if ready else f'<p class="status working loading" role="status">{plain(texts.loading)}</p>'
+    count = texts.documents(facts.documents)
+    if facts.changed and facts.documents:
+        count += " " + texts.changed.format(texts.day(facts.changed))
+    examples = "".join(
+        f'<button type="button" class="example" dir="auto">{plain(question)}</button>' for question in facts.examples
+    )
+    return (
+        f'<div class="greeting"><h2>{plain(facts.greeting or texts.greeting)}</h2><p>{plain(texts.invitation)}</p>'
+        f'<p class="count">{plain(count)}</p><div class="examples">{examples}</div>{loading}</div>'
+    )
+
+
+def question_markup(question: str, texts: Texts) -> str:
     """Show what the person asked."""
-    return f'<div class="said" dir="auto">{plain(question)}</div>'
+    edit = f'<button type="button" class="edit">{plain(texts.edit)}</button>'
+    return f'<div class="asked"><div class="said" dir="auto">{plain(question)}</div>{edit}</div>'
 
 
 def waiting_markup(status: str, text: str = "") -> str:
@@ -50,33 +64,62 @@ def waiting_markup(status: str, text: str = "") -> str:
     return f'<div class="answer">{said}<p class="status working">{plain(status)}</p></div>'
 
 
-def broken_markup(note: str, text: str) -> str:
+def broken_markup(note: str, text: str, texts: Texts) -> str:
     """Show what there is of an answer that will not be finished, and why."""
     said = f'<div class="said" dir="auto">{plain(text)}</div>' if text else ""
-    return f'<div class="answer">{said}<p class="status">{plain(note)}</p></div>'
+    actions = f'<div class="actions">{_button("retry", texts.retry)}</div>'
+    return f'<div class="answer">{said}<p class="status">{plain(note)}</p>{actions}</div>'
 
 
-def answer_markup(answer: Answer, texts: Texts) -> str:
-    """Show a finished answer: its markers and the cards below lead to the quotes in their documents."""
+def answer_markup(answer: Answer, texts: Texts, good: bool | None = None) -> str:
+    """Show a finished answer: its markers and the cards below lead to the quotes in their documents.
+
+    good: what the person thought of it.
+    """
+    note = f'<p class="status">{plain(texts.notices[answer.notice.kind])}</p>' if answer.notice else ""
     said = f'<div class="said" dir="auto">{_with_links(answer, texts)}</div>'
+    actions = (
+        f'<div class="actions">{_button("copy", texts.copy)}{_button("retry", texts.retry)}'
+        f"{_button('good', texts.good, good is True)}{_button('bad', texts.bad, good is False)}</div>"
+    )
     below = _cited(answer, texts) if answer.answered else _nearest(answer.passages, texts)
-    return f'<div class="answer">{said}{_copy_button(texts)}{below}</div>'
+    return f'<div class="answer done">{note}{said}{actions}{below}</div>'
+
+
+def label(passage: Passage, texts: Texts) -> str:
+    """Name the place of a passage in a line: title, section, day and page."""
+    return ", ".join([passage.place, *_details(passage, texts).values()])
+
+
+def _button(name: str, shown: str, pressed: bool = False) -> str:
+    return f'<button type="button" class="{name}{" pressed" if pressed else ""}">{plain(shown)}</button>'
 
 
 def _with_links(answer: Answer, texts: Texts) -> str:
+    """Write the text with a link for each marker; sentences that no passage supports stand apart."""
     links = {citation.number: _marker(citation, texts) for citation in answer.citations}
-    pieces = _MARKER.split(answer.text)
-    written = [plain(pieces[0])]
-    for number, after in zip(pieces[1::2], pieces[2::2], strict=True):
-        written += [links.get(int(number), plain(f"[{number}]")), plain(after)]
+    written, at = [], 0
+    for one in answer.unsupported:
+        written.append(_linked(answer.text[at : one.start], links))
+        written.append(f'<span class="unsupported">{_linked(answer.text[one.start : one.end], links)}</span>')
+        at = one.end
+    written.append(_linked(answer.text[at:], links))
     # A marker does not begin a line of its own.
     return "".join(written).replace(' <a class="marker"', '&#160;<a class="marker"')
 
 
+def _linked(text: str, links: Mapping[int, str]) -> str:
+    pieces = _MARKER.split(text)
+    written = [plain(pieces[0])]
+    for number, after in zip(pieces[1::2], pieces[2::2], strict=True):
+        written += [links.get(int(number), plain(f"[{number}]")), plain(after)]
+    return "".join(written)
+
+
 def _marker(citation: Citation, texts: Texts) -> str:
-    label = f"{texts.source.format(citation.number)}: {_label(citation.passage, texts)}"
+    title = f"{texts.source.format(citation.number)}: {label(citation.passage, texts)}"
     link = f'class="marker" href="{plain(citation_link(citation))}"'
-    return f'<a {link} title="{plain(label)}">{citation.number}</a>'
+    return f'<a {link} title="{plain(title)}">{citation.number}</a>'
 
 
 def _cited(answer: Answer, texts: Texts) -> str:
@@ -123,10 +166,6 @@ def _place(passage: Passage, texts: Texts) -> str:
     )
 
 
-def _label(passage: Passage, texts: Texts) -> str:
-    return ", ".join([passage.place, *_details(passage, texts).values()])
-
-
 def _details(passage: Passage, texts: Texts) -> dict[str, str]:
     """Give what is known of day and page, in the language of the page."""
     details = {}
@@ -135,7 +174,3 @@ def _details(passage: Passage, texts: Texts) -> dict[str, str]:
     if passage.page is not None:
         details["page"] = texts.page.format(passage.page)
     return details
-
-
-def _copy_button(texts: Texts) -> str:
-    return f'<button type="button" class="copy" title="{plain(texts.copied)}">{plain(texts.copy)}</button>'

@@ -38,6 +38,30 @@ class Texts:
     months: tuple[str, ...]
     copy: str
     copied: str
+    changed: str
+    retry: str
+    edit: str
+    editing: str
+    cancel: str
+    good: str
+    bad: str
+    conversations: str
+    no_conversations: str
+    rename: str
+    delete: str
+    delete_sure: str
+    export: str
+    other_language: str
+    switch_language: str
+    switch_theme: str
+    thanks: str
+    why_bad: str
+    wrong: str
+    incomplete: str
+    unanswerable: str
+    answerable: str
+    comment: str
+    send_opinion: str
     close: str
     previous_source: str
     next_source: str
@@ -49,6 +73,8 @@ class Texts:
     opening: str
     source_gone: str
     unreachable: str
+    notices: dict[str, str]
+    """Why the answer is made of sentences of the documents, by the kind of Notice."""
     errors: dict[str, str]
     """By the name of the error; "" for every other."""
 
@@ -125,6 +151,30 @@ FRENCH = Texts(
     ),
     copy="Copier",
     copied="Copié",
+    changed="Mis à jour le {}.",
+    retry="Réessayer",
+    edit="Modifier",
+    editing="La réponse qui suit sera remplacée.",
+    cancel="Annuler",
+    good="Bonne réponse",
+    bad="Mauvaise réponse",
+    conversations="Conversations",
+    no_conversations="Aucune conversation gardée pour l’instant.",
+    rename="Renommer",
+    delete="Supprimer",
+    delete_sure="Supprimer cette conversation ?",
+    export="Exporter en Markdown",
+    other_language="EN",
+    switch_language="Switch to English",
+    switch_theme="Clair ou sombre",
+    thanks="Merci, votre avis est gardé.",
+    why_bad="Qu’est-ce qui ne va pas ?",
+    wrong="La réponse est fausse",
+    incomplete="Il manque quelque chose",
+    unanswerable="Les documents ne le disent pas",
+    answerable="Les documents y répondent",
+    comment="Votre commentaire (facultatif)",
+    send_opinion="Envoyer l’avis",
     close="Fermer",
     previous_source="Source précédente",
     next_source="Source suivante",
@@ -135,6 +185,11 @@ FRENCH = Texts(
     opening="Ouverture du document…",
     source_gone="Ce document n’est plus indexé.",
     unreachable="Le serveur ne répond pas. Réessayez dans un instant.",
+    notices={
+        "ModelUnavailable": "Le modèle de langage n’est pas disponible : voici des phrases des documents.",
+        "ModelFailed": "Le modèle de langage s’est interrompu : voici des phrases des documents.",
+        "RateLimited": "Le modèle de langage est trop sollicité : voici des phrases des documents.",
+    },
     errors={
         "InvalidQuestion": "La question est vide ou dépasse 2 000 caractères. Raccourcissez-la.",
         "ModelUnavailable": "Le modèle de langage n’est pas disponible. Prévenez qui tient ce service.",
@@ -189,6 +244,30 @@ ENGLISH = Texts(
     ),
     copy="Copy",
     copied="Copied",
+    changed="Updated on {}.",
+    retry="Try again",
+    edit="Edit",
+    editing="The answer after it will be replaced.",
+    cancel="Cancel",
+    good="Good answer",
+    bad="Bad answer",
+    conversations="Conversations",
+    no_conversations="No conversation is kept yet.",
+    rename="Rename",
+    delete="Delete",
+    delete_sure="Delete this conversation?",
+    export="Export as Markdown",
+    other_language="FR",
+    switch_language="Passer au français",
+    switch_theme="Light or dark",
+    thanks="Thank you, your opinion is kept.",
+    why_bad="What is wrong with it?",
+    wrong="The answer is wrong",
+    incomplete="Something is missing",
+    unanswerable="The documents do not say so",
+    answerable="The documents do answer it",
+    comment="Your comment (optional)",
+    send_opinion="Send your opinion",
     close="Close",
     previous_source="Previous source",
     next_source="Next source",
@@ -199,6 +278,11 @@ ENGLISH = Texts(
     opening="Opening the document…",
     source_gone="This document is no longer indexed.",
     unreachable="The server does not answer. Try again in a moment.",
+    notices={
+        "ModelUnavailable": "The language model is not available: these are sentences of the documents.",
+        "ModelFailed": "The language model broke off: these are sentences of the documents.",
+        "RateLimited": "The language model is asked too much: these are sentences of the documents.",
+    },
     errors={
         "InvalidQuestion": "The question is empty or longer than 2,000 characters. Shorten it.",
         "ModelUnavailable": "The language model is not available. Tell whoever runs this service.",

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Request, Route, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Request, Route, expect, sync_playwright
 
 from assistant.web.app import create_app
 from index import SyncQueue
@@ -22,6 +22,8 @@ ARGUMENTS = [
 
 BROWSERS_OWN = ("chrome-extension://", "chrome://")
 """Where the parts of the PDF viewer come from."""
+
+expect.set_options(timeout=30_000)
 
 
 @dataclass
@@ -76,7 +78,7 @@ def browser() -> Iterator[Browser]:
 def stage() -> Iterator[tuple[ScriptedAssistant, str]]:
     """One server for all tests, and who answers there."""
     assistant = ScriptedAssistant()
-    with serving(create_app(assistant, SyncQueue(assistant.index))) as address:
+    with serving(create_app(assistant, SyncQueue(assistant.index), tries_examples=False)) as address:
         yield assistant, address
         assistant.let_go()
 
@@ -107,7 +109,7 @@ def visits(browser: Browser, address: str) -> Iterator[Visits]:
 
     def visit(**context: object) -> Visit:
         contexts.append(browser.new_context(**{"locale": "fr-FR", **context}))
-        contexts[-1].set_default_timeout(20_000)
+        contexts[-1].set_default_timeout(60_000)
         return watched(contexts[-1].new_page(), address)
 
     yield visit

@@ -2,37 +2,86 @@
 
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Browser, sync_playwright
 
 from tests.browser.conftest import ARGUMENTS, Visit
 
 PICTURES = Path("docs/pictures")
 ANSWERED = "Combien de temps a duré l'entretien téléphonique entre Trump et Poutine ?"
+IN_ENGLISH = "How long was the phone call?"
 DECLINED = "Quel est le prix du baril de pétrole ?"
-DESKTOP = {"width": 1280, "height": 800}
-PHONE = {"width": 390, "height": 844}
+DESKTOP = {"viewport": {"width": 1280, "height": 800}, "locale": "fr-FR"}
+PHONE = {"viewport": {"width": 390, "height": 844}, "locale": "fr-FR", "device_scale_factor": 2}
+
+
+def empty(visit: Visit) -> None:
+    """With the questions to begin with, which are made beside the first visit."""
+    while not visit.page.locator(".example").count():
+        visit.page.wait_for_timeout(1_000)
+        visit.open()
+
+
+def answer(visit: Visit) -> None:
+    visit.ask_to_the_end(ANSWERED)
+
+
+def source(visit: Visit) -> None:
+    visit.ask_to_the_end(ANSWERED)
+    visit.open_source(1)
+
+
+def english(visit: Visit) -> None:
+    visit.ask_to_the_end(IN_ENGLISH)
+    visit.open_source(1)
+
+
+def declined(visit: Visit) -> None:
+    visit.ask_to_the_end(DECLINED)
+    visit.page.locator(".others summary").click()
+
+
+def conversations(visit: Visit) -> None:
+    visit.ask_to_the_end(ANSWERED)
+    visit.page.locator("#new").click()
+    visit.page.locator(".greeting").wait_for()
+    visit.ask_to_the_end(DECLINED)
+    visit.page.locator("#history-open").click()
+    visit.page.locator("#history li").nth(1).wait_for()
+
+
+STATES: dict[str, tuple[Callable[[Visit], None], dict[str, object]]] = {
+    "empty": (empty, DESKTOP),
+    "answer": (answer, DESKTOP),
+    "source": (source, DESKTOP),
+    "declined": (declined, DESKTOP),
+    "conversations": (conversations, DESKTOP),
+    "dark": (english, DESKTOP | {"color_scheme": "dark", "locale": "en-GB"}),
+    "english": (english, DESKTOP | {"locale": "en-GB"}),
+    "phone": (answer, PHONE),
+    "phone-source": (source, PHONE | {"has_touch": True, "is_mobile": True}),
+}
+
+
+def take(browser: Browser, address: str, name: str, folder: Path = PICTURES) -> None:
+    """Bring the page into a state and keep what it looks like."""
+    reach, where = STATES[name]
+    context = browser.new_context(**where)
+    context.set_default_timeout(120_000)
+    visit = Visit(context.new_page(), address)
+    visit.open()
+    reach(visit)
+    visit.page.screenshot(path=folder / f"{name}.png")
+    context.close()
 
 
 def main(address: str) -> None:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=ARGUMENTS)
-        for name, question, viewport, scheme, locale in [
-            ("answer", ANSWERED, DESKTOP, "light", "fr-FR"),
-            ("declined", DECLINED, DESKTOP, "light", "fr-FR"),
-            ("dark", "How long was the phone call?", DESKTOP, "dark", "en-GB"),
-            ("phone", ANSWERED, PHONE, "light", "fr-FR"),
-        ]:
-            context = browser.new_context(viewport=viewport, color_scheme=scheme, locale=locale)
-            visit = Visit(context.new_page(), address)
-            visit.open()
-            visit.ask_to_the_end(question)
-            visit.page.locator(".others summary" if question == DECLINED else "a.marker").first.click()
-            if question != DECLINED:
-                visit.page.locator("#panel mark").wait_for()
-            visit.page.screenshot(path=PICTURES / f"{name}.png")
-            context.close()
+        for name in STATES:
+            take(browser, address, name)
         browser.close()
 
 

@@ -41,6 +41,9 @@ class Index:
     def _hash(self, id: str) -> str:
         return self.hashes.get(id) or (hash_of(self.files[id]) if id in self.files else "0" * 64)
 
+    def changed(self) -> str:
+        return "2026-01-01"
+
     def text(self, source_id: str) -> str:
         if source_id not in self.texts:
             raise SourceNotFound(f"No document {source_id!r}")

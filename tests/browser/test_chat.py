@@ -2,6 +2,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from assistant.errors import ModelFailed
+from assistant.types import Notice
 from tests.browser.conftest import Visit, Visits
 from tests.browser.scripted import CANNOT_ANSWER, ScriptedAssistant
 
@@ -24,7 +25,7 @@ def test_a_question_asked_by_keyboard_is_answered_word_by_word(visit: Visit, ass
     expect(page.locator("#question textarea")).to_have_value("")
     assistant.resume.set()
     expect(answers(page)).to_contain_text(QUOTE)
-    expect(page.locator(".user-row")).to_have_text(QUESTION)
+    expect(page.locator(".user-row .said")).to_have_text(QUESTION)
     assert [question for question, _ in assistant.asked] == [QUESTION]
 
 
@@ -158,7 +159,7 @@ def test_a_new_conversation_ends_the_answer_under_way(visit: Visit, assistant: S
     expect(page.get_by_role("button", name="Envoyer")).to_be_visible()
 
 
-def test_a_reload_ends_the_answer_and_begins_anew(visit: Visit, assistant: ScriptedAssistant) -> None:
+def test_a_reload_ends_the_answer_and_keeps_what_was_said(visit: Visit, assistant: ScriptedAssistant) -> None:
     assistant.endless = True
     page = visit.open()
     visit.ask(QUESTION)
@@ -166,11 +167,105 @@ def test_a_reload_ends_the_answer_and_begins_anew(visit: Visit, assistant: Scrip
 
     page.reload()
 
-    expect(page.locator(".greeting")).to_be_visible()
+    expect(answers(page)).to_contain_text("encore")
+    expect(page.locator(".answer .status")).to_have_text("Réponse interrompue.")
     assert assistant.closed.wait(10)
     assistant.endless = False
-    visit.ask_to_the_end(QUESTION)
+    page.get_by_role("button", name="Réessayer").click()
+    expect(answers(page)).to_contain_text(QUOTE)
+    expect(page.locator(".user-row")).to_have_count(1)
+
+
+def test_a_retry_asks_the_last_question_again_in_its_place(visit: Visit, assistant: ScriptedAssistant) -> None:
+    page = visit.open()
+    visit.ask_to_the_end("Première ?")
+    visit.ask_to_the_end("Seconde ?")
+    expect(page.locator(".retry:visible")).to_have_count(1)
+    assistant.hold = True
+
+    page.get_by_role("button", name="Réessayer").click()
+
+    expect(answers(page).last).to_have_text("L'armistice fut")
+    assistant.resume.set()
+    expect(page.locator(".user-row .said")).to_have_text(["Première ?", "Seconde ?"])
+    assert [question for question, _ in assistant.asked] == ["Première ?", "Seconde ?", "Seconde ?"]
+    assert assistant.asked[2][1] == assistant.asked[1][1]
+
+
+def test_the_last_question_is_edited_and_its_answer_replaced(visit: Visit, assistant: ScriptedAssistant) -> None:
+    page = visit.open()
+    visit.ask_to_the_end("Première ?")
+
+    page.get_by_role("button", name="Modifier").click()
+    expect(page.locator("#question textarea")).to_have_value("Première ?")
+    expect(page.locator("#question textarea")).to_be_focused()
+    page.locator("#question textarea").fill("Autrement ?")
+    page.keyboard.press("Enter")
+
+    expect(page.locator(".user-row .said")).to_have_text("Autrement ?")
+    expect(page.locator("#editing")).not_to_be_visible()
+    assert [question for question, _ in assistant.asked] == ["Première ?", "Autrement ?"]
     assert assistant.asked[1][1] == []
+
+
+def test_an_edit_that_is_cancelled_changes_nothing(visit: Visit, assistant: ScriptedAssistant) -> None:
+    page = visit.open()
+    visit.ask_to_the_end("Première ?")
+    page.get_by_role("button", name="Modifier").click()
+
+    page.get_by_role("button", name="Annuler").click()
+    visit.ask_to_the_end("Seconde ?")
+
+    expect(page.locator(".user-row .said")).to_have_text(["Première ?", "Seconde ?"])
+
+
+def test_the_switch_changes_every_word_and_is_remembered(visit: Visit) -> None:
+    page = visit.open()
+    visit.ask_to_the_end(QUESTION)
+    visit.open_source(2)
+
+    page.get_by_role("button", name="Switch to English").click()
+
+    expect(page.locator("html")).to_have_attribute("lang", "en")
+    expect(page.get_by_text("1 other passage found, not cited")).to_be_visible()
+    expect(page.locator("#panel .details")).to_contain_text("11 November 2024 · page 3 · French")
+    expect(page.get_by_placeholder("Ask a question…")).to_be_visible()
+    expect(page.get_by_role("button", name="New conversation")).to_be_visible()
+    page.reload()
+    expect(page.get_by_role("button", name="Send")).to_be_visible()
+    expect(page.get_by_placeholder("Ask a question…")).to_be_visible()
+    expect(page.locator("html")).to_have_attribute("lang", "en")
+
+
+@pytest.mark.parametrize(("scheme", "other"), [("light", "dark"), ("dark", "light")])
+def test_the_page_is_light_or_dark_as_the_system_until_somebody_chooses(
+    visits: Visits, scheme: str, other: str
+) -> None:
+    visit = visits(color_scheme=scheme)
+    page = visit.open()
+    background = "getComputedStyle(document.body).backgroundColor"
+    colors = {"light": "rgb(251, 250, 248)", "dark": "rgb(19, 23, 21)"}
+    assert page.evaluate(background) == colors[scheme]
+
+    page.get_by_role("button", name="Clair ou sombre").click()
+
+    assert page.evaluate(background) == colors[other]
+    visit.open()
+    assert page.evaluate(background) == colors[other]
+
+
+def test_a_fallback_is_told_and_a_sentence_without_support_stands_apart(
+    visit: Visit, assistant: ScriptedAssistant
+) -> None:
+    assistant.notice = Notice("ModelUnavailable", "secret detail")
+    page = visit.open()
+
+    visit.ask_to_the_end(QUESTION)
+
+    expect(page.locator(".answer .status")).to_have_text(
+        "Le modèle de langage n’est pas disponible : voici des phrases des documents."
+    )
+    assert "secret" not in page.content()
 
 
 def test_two_windows_do_not_share_a_conversation(visits: Visits, assistant: ScriptedAssistant) -> None:
@@ -181,7 +276,7 @@ def test_two_windows_do_not_share_a_conversation(visits: Visits, assistant: Scri
     one.ask_to_the_end("Première ?")
     other.ask_to_the_end("Seconde ?")
 
-    expect(other.page.locator(".user-row")).to_have_text("Seconde ?")
+    expect(other.page.locator(".user-row .said")).to_have_text("Seconde ?")
     assert assistant.asked[1] == ("Seconde ?", [])
 
 
@@ -229,7 +324,7 @@ def test_the_page_speaks_english_to_an_english_browser(visits: Visits) -> None:
     page = visit.open()
 
     expect(page.locator("html")).to_have_attribute("lang", "en")
-    expect(page.locator(".greeting .count")).to_have_text("3 documents indexed.")
+    expect(page.locator(".greeting .count")).to_contain_text("3 documents indexed.")
     expect(page.get_by_placeholder("Ask a question…")).to_be_visible()
     expect(page.get_by_role("button", name="Send")).to_be_visible()
     expect(page.get_by_role("button", name="New conversation")).to_be_visible()
@@ -244,7 +339,7 @@ def test_the_page_speaks_english_where_it_does_not_speak_the_language(visits: Vi
 
     expect(page.locator("html")).to_have_attribute("lang", "en")
     expect(page.get_by_placeholder("Ask a question…")).to_be_visible()
-    expect(page.locator(".greeting .count")).to_have_text("3 documents indexed.")
+    expect(page.locator(".greeting .count")).to_contain_text("3 documents indexed.")
 
 
 def test_the_page_speaks_french_to_a_french_browser(visit: Visit) -> None:
@@ -252,7 +347,7 @@ def test_the_page_speaks_french_to_a_french_browser(visit: Visit) -> None:
 
     expect(page.locator("html")).to_have_attribute("lang", "fr")
     expect(page.locator("h1")).to_have_text("Sourcier")
-    expect(page.locator(".greeting .count")).to_have_text("3 documents indexés.")
+    expect(page.locator(".greeting .count")).to_contain_text("3 documents indexés. Mis à jour le 1er janvier 2026.")
     expect(page.get_by_label("Votre question")).to_be_visible()
 
 

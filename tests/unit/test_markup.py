@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from assistant.types import Answer, Citation
+from assistant.types import Answer, Citation, Unsupported
 from assistant.web.markup import answer_markup
 from assistant.web.texts import ENGLISH, FRENCH, Texts
 from index import File
@@ -60,3 +60,15 @@ def test_of_many_files_of_the_same_words_the_first_are_named_and_the_others_coun
     markup = answer_markup(answer, FRENCH)
 
     assert "0&#46;txt&#44; 1&#46;txt&#44; 2&#46;txt&#44; 3&#46;txt&#44; 4&#46;txt &#43;4" in markup
+
+
+def test_a_sentence_that_nothing_supports_stands_apart_and_keeps_its_characters() -> None:
+    text = "Vrai. [1] <b>Faux</b> (not found in the documents)"
+    cited = passage(TEXT)
+    unsupported = (Unsupported(text.index("<b>"), len(text), "meaning"),)
+    answer = Answer("?", "?", text, (Citation(1, cited, TEXT, 0, len(TEXT)),), (cited,), unsupported=unsupported)
+
+    markup = answer_markup(answer, FRENCH)
+
+    assert '<span class="unsupported">&#60;b&#62;Faux&#60;&#47;b&#62; &#40;not found' in markup
+    assert 'class="marker"' in markup

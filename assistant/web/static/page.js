@@ -1,48 +1,207 @@
+// The page: who asks, in which conversation and language; what the buttons do that Gradio does not know.
+// Where the browser keeps nothing for us, as in a frame on a page of others, the key lives as long as the page.
+
+const kept = {};
+const recall = (name) => {
+  try { return localStorage.getItem(`sourcier.${name}`) ?? kept[name]; } catch { return kept[name]; }
+};
+const remember = (name, value) => {
+  kept[name] = value;
+  try { localStorage.setItem(`sourcier.${name}`, value); } catch { /* it lives as long as the page */ }
+};
+const recallHere = (name) => {
+  try { return sessionStorage.getItem(`sourcier.${name}`) ?? kept[name]; } catch { return kept[name]; }
+};
+const rememberHere = (name, value) => {
+  kept[name] = value;
+  try { sessionStorage.setItem(`sourcier.${name}`, value); } catch { /* it lives as long as the page */ }
+};
+const random = (bytes) =>
+  [...crypto.getRandomValues(new Uint8Array(bytes))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+
+if (!/^[0-9a-f]{64}$/.test(recall("key") ?? "")) remember("key", random(32));
+if (!/^[0-9a-f]{32}$/.test(recallHere("conversation") ?? "")) rememberHere("conversation", random(16));
+
 const language = () => document.documentElement.lang;
 const word = (name) => WORDS[language()][name];
 const phrase = (name, ...values) => values.reduce((text, value) => text.replace("{}", value), word(name));
+const query = (selector) => document.querySelector(selector);
+const field = () => query("#question textarea");
+const conversation = query("#conversation");
 
-document.documentElement.lang = navigator.language.toLowerCase().startsWith("fr") ? "fr" : "en";
+const writeWords = (within) => {
+  for (const named of within.querySelectorAll("[data-name]")) {
+    named.title = word(named.dataset.name);
+    named.setAttribute("aria-label", named.title);
+  }
+  for (const worded of within.querySelectorAll("[data-word]")) worded.textContent = word(worded.dataset.word);
+};
+const speak = (tongue) => {
+  document.documentElement.lang = tongue;
+  writeWords(document);
+};
+speak(WORDS[recall("language")] ? recall("language") : navigator.language.toLowerCase().startsWith("fr") ? "fr" : "en");
 
-document.addEventListener("click", async (event) => {
-  const button = event.target.closest("button.copy");
-  if (!button) return;
+if (recall("theme") && !location.search.includes("__theme")) {
+  document.body.classList.toggle("dark", recall("theme") === "dark");
+}
+
+// What the server is told with each event.
+let replaces = null;
+let leaves = "";
+const place = (more) => JSON.stringify({
+  key: recall("key"), conversation: recallHere("conversation"), language: language(), ...more,
+});
+window.sourcier = Object.assign(window.sourcier ?? {}, {
+  place,
+  shown: () => {
+    const told = place({ leaves });
+    leaves = "";
+    return told;
+  },
+  asked: () => {
+    const told = place({ replaces });
+    endEditing();
+    return told;
+  },
+});
+const openConversation = (id) => {
+  if (id !== recallHere("conversation")) leaves = recallHere("conversation");
+  rememberHere("conversation", id);
+  endEditing();
+  window.sourcier.show();
+};
+
+const write = (question) => {
+  field().value = question;
+  field().dispatchEvent(new Event("input", { bubbles: true }));
+  field().focus();
+};
+const ask = async (question, instead = null) => {
+  if (conversation.querySelector(".working")) return;
+  replaces = instead;
+  write(question);
+  await new Promise(requestAnimationFrame);
+  query("#send").click();
+};
+const questions = () => [...conversation.querySelectorAll(".user-row .said")].map((said) => said.textContent);
+
+const editing = document.createElement("p");
+editing.id = "editing";
+editing.hidden = true;
+editing.innerHTML = '<span data-word="editing"></span> <button type="button" data-word="cancel"></button>';
+query("#composer").before(editing);
+editing.querySelector("button").addEventListener("click", () => {
+  write("");
+  endEditing();
+});
+const endEditing = () => {
+  replaces = null;
+  editing.hidden = true;
+};
+const edit = () => {
+  write(questions().at(-1));
+  replaces = questions().length;
+  writeWords(editing);
+  editing.hidden = false;
+};
+
+const copy = async (button) => {
   const answer = button.closest(".answer");
   const quotes = [...answer.querySelectorAll(".cited .card")].map((card) => {
-    const [number, ...place] = [...card.querySelector(".place").children].map((part) => part.textContent);
-    return `[${number}] ${place.join(", ")} : « ${card.querySelector(".quote").textContent} »`;
+    const [number, ...where] = [...card.querySelector(".place").children].map((part) => part.textContent);
+    return `[${number}] ${where.join(", ")} : « ${card.querySelector(".quote").textContent} »`;
   });
   const said = answer.querySelector(".said").cloneNode(true);
   said.querySelectorAll("a.marker").forEach((marker) => marker.replaceWith(`[${marker.textContent}]`));
   await navigator.clipboard.writeText([said.textContent, ...quotes].join("\n\n"));
-  const name = button.textContent;
-  button.textContent = button.title;
-  setTimeout(() => { button.textContent = name; }, 1500);
-});
+  button.textContent = word("copied");
+  setTimeout(() => { button.textContent = word("copy"); }, 1500);
+};
 
-// Who stops by keyboard would lose the focus with the button.
+const BUTTONS = {
+  ".copy": copy,
+  ".retry": () => ask(questions().at(-1), questions().length),
+  ".edit": edit,
+  ".example": (button) => ask(button.textContent),
+  // Who stops by keyboard would lose the focus with the button.
+  "#stop": () => field().focus(),
+  "#new": () => {
+    openConversation(random(16));
+    field().focus();
+  },
+  "#language": () => {
+    remember("language", language() === "fr" ? "en" : "fr");
+    speak(recall("language"));
+    window.sourcier.show();
+    if (panel.open) openSource(shown);
+  },
+  "#theme": () => {
+    remember("theme", document.body.classList.toggle("dark") ? "dark" : "light");
+  },
+};
 document.addEventListener("click", (event) => {
-  if (event.target.closest("#stop, #new")) document.querySelector("#question textarea").focus();
+  for (const [selector, press] of Object.entries(BUTTONS)) {
+    const button = event.target.closest(selector);
+    if (button) press(button);
+  }
 });
 
-const conversation = document.getElementById("conversation");
-let asked = 0;
+// A screen reader is told an answer once, when it is whole, not each of its words as Gradio would have it.
+const announcer = document.createElement("div");
+announcer.id = "announcer";
+announcer.setAttribute("role", "status");
+document.body.append(announcer);
+let awaited = false;
+const announce = () => {
+  if (conversation.querySelector(".working")) {
+    awaited = true;
+    announcer.textContent = "";
+    return;
+  }
+  const last = conversation.querySelector(".bot-row:last-child .answer");
+  if (!awaited || !last) return;
+  awaited = false;
+  const parts = [...last.querySelectorAll(":scope > :is(.said, .status)")];
+  announcer.textContent = parts.map((part) => part.textContent).join(" ");
+};
+
+let seen = 0;
 new MutationObserver(() => {
+  for (const log of conversation.querySelectorAll("[role='log']:not([aria-live='off'])")) log.setAttribute("aria-live", "off");
   // Gradio names each message by its markup; without a name, a screen reader reads the text itself.
   for (const message of conversation.querySelectorAll("[data-testid][aria-label]")) {
     message.removeAttribute("aria-label");
   }
   // Who asks from further up sees the question and what comes of it.
-  const questions = conversation.querySelectorAll(".user-row");
-  if (questions.length > asked) questions[questions.length - 1].scrollIntoView();
-  asked = questions.length;
+  const rows = conversation.querySelectorAll(".user-row");
+  if (rows.length > seen) rows[rows.length - 1].scrollIntoView();
+  seen = rows.length;
+  announce();
 }).observe(conversation, {
-  subtree: true, childList: true, attributes: true, attributeFilter: ["aria-label"],
+  subtree: true, childList: true, attributes: true, characterData: true, attributeFilter: ["aria-label", "aria-live"],
 });
 
+// Once the model is loaded, questions to begin with are made of the documents; this takes a little.
+const showExamples = async () => {
+  const found = await fetch("examples").then((response) => response.json()).catch(() => ({ examples: [] }));
+  query(".examples")?.replaceChildren(...found.examples.map((question) => {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "example";
+    button.dir = "auto";
+    button.textContent = question;
+    return button;
+  }));
+  if (found.making && query(".greeting")) setTimeout(showExamples, 2000);
+};
 const whenReady = async () => {
   const health = await fetch("api/health").then((response) => response.json()).catch(() => ({}));
-  if (!health.ready) setTimeout(whenReady, 1000);
-  else document.querySelectorAll(".loading").forEach((line) => line.remove());
+  if (!health.ready) {
+    setTimeout(whenReady, 1000);
+    return;
+  }
+  document.querySelectorAll(".loading").forEach((line) => line.remove());
+  showExamples();
 };
 whenReady();

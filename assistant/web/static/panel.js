@@ -14,8 +14,8 @@ panel.innerHTML = `
     <span class="position" aria-live="polite"></span>
     <button type="button" class="next" data-name="next_source">→</button>
     <span class="views">
-      <button type="button" class="as-text" aria-pressed="true"></button>
-      <button type="button" class="as-pdf" aria-pressed="false"></button>
+      <button type="button" class="as-text" aria-pressed="true" data-word="stored_text"></button>
+      <button type="button" class="as-pdf" aria-pressed="false" data-word="pdf"></button>
       <a class="new-tab" target="_blank" rel="noopener" data-name="new_tab">↗</a>
     </span>
   </nav>
@@ -51,12 +51,7 @@ const showPanel = (link) => {
   shown?.removeAttribute("aria-current");
   shown = link;
   shown.setAttribute("aria-current", "true");
-  for (const named of panel.querySelectorAll("[data-name]")) {
-    named.title = word(named.dataset.name);
-    named.setAttribute("aria-label", named.title);
-  }
-  inPanel(".as-text").textContent = word("stored_text");
-  inPanel(".as-pdf").textContent = word("pdf");
+  writeWords(panel);
   inPanel(".status").textContent = word("opening");
   inPanel("h2").textContent = inPanel(".details").textContent = "";
   inPanel(".text").replaceChildren();

@@ -1,0 +1,390 @@
+"""Conversations, kept on the server for whoever holds their key, and what people thought of the answers.
+
+A browser makes up a key of 256 bits and sends it with each request; the server keeps only its hash. Whoever does not
+send the key of a conversation does not learn that it exists: conversations are named by owner and id together.
+"""
+
+import hashlib
+import re
+import secrets
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from weakref import WeakValueDictionary
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Connection,
+    Float,
+    Integer,
+    MetaData,
+    StaticPool,
+    String,
+    Table,
+    Text,
+    create_engine,
+    delete,
+    event,
+    func,
+    insert,
+    select,
+    update,
+)
+
+from assistant.types import Answer, Event, Message, Notice, Searched, Token
+
+HISTORY_TURNS = 10
+KEPT = 200
+"""How many conversations are kept for one browser; the oldest give way."""
+TITLE_CHARACTERS = 80
+DAY_SECONDS = 24 * 3600
+
+ANSWER = TypeAdapter(Answer)
+
+
+class Place(BaseModel):
+    """Where on which page something happens, as the page's script says it. Nothing of it is believed."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    key: str = ""
+    conversation: str = ""
+    language: str = ""
+    """Of the page; empty where the browser decides."""
+    replaces: int | None = None
+    """The number of the turn that a question takes the place of."""
+    leaves: str = ""
+    """The conversation that the page showed before."""
+
+    @classmethod
+    def of(cls, written: str | None) -> "Place":
+        """Read what the script wrote; where it makes no sense, a place that nobody else has."""
+        try:
+            place = cls.model_validate_json(written or "")
+        except ValidationError:
+            place = cls()
+        if not is_key(place.key) or not re.fullmatch(r"[0-9a-f]{32}", place.conversation):
+            return cls(key=secrets.token_hex(32), conversation=secrets.token_hex(16), language=place.language)
+        return place
+
+
+def is_key(key: str) -> bool:
+    """Say whether it looks as the keys do that a page makes up."""
+    return re.fullmatch(r"[0-9a-f]{64}", key) is not None
+
+
+def owner_of(key: str) -> str:
+    """Name the holder of a key without telling the key."""
+    return hashlib.sha256(key.encode()).hexdigest()
+
+
+@dataclass
+class Turn:
+    """A question and what has come of it."""
+
+    number: int
+    question: str
+    text: str = ""
+    searched: bool = False
+    answer: Answer | None = None
+    notice: Notice | None = None
+    broken: str | None = None
+    """Why there will be no answer, in the language of the page; empty where nobody said."""
+    good: bool | None = None
+    """What the person thought of the answer."""
+    left: bool = False
+    """Whether the page shows another conversation by now."""
+    unwanted: threading.Event = field(default_factory=threading.Event)
+    """Set when nothing more is to be read."""
+
+    @property
+    def over(self) -> bool:
+        """Say whether the turn has come to its end, good or bad."""
+        return self.answer is not None or self.broken is not None
+
+    def take(self, event: Event) -> None:
+        """Add what came; once the turn is over nothing counts any more."""
+        if self.over:
+            return
+        match event:
+            case Searched():
+                self.searched = True
+            case Notice():
+                self.notice = event
+            case Token(text):
+                self.text += text
+            case Answer():
+                self.answer = event
+
+    def break_off(self, why: str) -> None:
+        """End the turn, unless it is over; what was written stays."""
+        if not self.over:
+            self.broken = why
+            self.unwanted.set()
+
+
+@dataclass(eq=False)
+class Conversation:
+    """The turns of a conversation. Kept here, on the server: what a browser says was said proves nothing."""
+
+    owner: str
+    id: str
+    turns: list[Turn] = field(default_factory=list)
+
+    @property
+    def running(self) -> bool:
+        """Say whether an answer is under way."""
+        return bool(self.turns) and not self.turns[-1].over
+
+    def begin(self, question: str, replaces: int | None = None) -> Turn:
+        """Add a turn, in the place of an earlier one and all after it if that is wished."""
+        if replaces is not None:
+            self.turns = [turn for turn in self.turns if turn.number < replaces]
+        turn = Turn(len(self.turns) + 1, question)
+        self.turns.append(turn)
+        return turn
+
+    def stop(self, why: str) -> None:
+        """End the answer under way, if there is one."""
+        if self.running:
+            self.turns[-1].break_off(why)
+
+    def leave(self, why: str) -> None:
+        """End the answer under way, which nobody looks at any more."""
+        if self.running:
+            self.turns[-1].left = True
+            self.stop(why)
+
+    def history(self) -> list[Message]:
+        """Give the last finished turns as the assistant takes them."""
+        finished = [(turn.question, turn.answer) for turn in self.turns if turn.answer][-HISTORY_TURNS:]
+        return [
+            message
+            for question, answer in finished
+            for message in (
+                Message(role="user", content=question),
+                Message(role="assistant", content=answer.text),
+            )
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Opinion:
+    """What somebody thought of an answer."""
+
+    question: str
+    answer: Answer
+    good: bool
+    reason: str
+    comment: str
+    history: tuple[Message, ...] = ()
+
+
+class Conversations:
+    """All conversations of all browsers, in one SQLite file.
+
+    Args:
+        path: the file; None keeps them in memory, until the process ends.
+        days: how long a conversation is kept after its last question.
+    """
+
+    def __init__(self, path: Path | None = None, days: int = 30) -> None:
+        self._days = days
+        self._open: WeakValueDictionary[tuple[str, str], Conversation] = WeakValueDictionary()
+        self._lock = threading.RLock()
+        if path is None:
+            self._engine = create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch(mode=0o600)
+            self._engine = create_engine(f"sqlite:///{path}")
+        event.listen(self._engine, "connect", _configure)
+        with self._writing() as connection:
+            _schema.create_all(connection)
+
+    def at(self, place: Place) -> Conversation:
+        """Give the conversation of a place as it stands: the one that is open, the one kept, or a new one."""
+        owner = owner_of(place.key)
+        with self._lock:
+            conversation = self._open.get((owner, place.conversation))
+            if conversation is None:
+                conversation = Conversation(owner, place.conversation, self._turns(owner, place.conversation))
+                self._open[owner, place.conversation] = conversation
+            return conversation
+
+    def keep(self, conversation: Conversation) -> None:
+        """Write down how a conversation stands, and forget what is too old."""
+        owner, id = conversation.owner, conversation.id
+        if not conversation.turns:
+            return
+        now = time.time()
+        with self._writing() as connection:
+            known = update(_conversations).where(_conversations.c.owner == owner, _conversations.c.id == id)
+            if not connection.execute(known.values(changed=now)).rowcount:
+                title = " ".join(conversation.turns[0].question.split())[:TITLE_CHARACTERS]
+                connection.execute(insert(_conversations).values(owner=owner, id=id, title=title, changed=now))
+            connection.execute(delete(_turns).where(_turns.c.owner == owner, _turns.c.conversation == id))
+            connection.execute(
+                insert(_turns),
+                [
+                    {
+                        "owner": owner,
+                        "conversation": id,
+                        "number": turn.number,
+                        "question": turn.question,
+                        "text": turn.text,
+                        "answer": turn.answer and ANSWER.dump_json(turn.answer).decode(),
+                        "broken": turn.broken,
+                        "good": turn.good,
+                    }
+                    for turn in conversation.turns
+                ],
+            )
+            newest = (
+                select(_conversations.c.id)
+                .where(_conversations.c.owner == owner)
+                .order_by(_conversations.c.changed.desc())
+                .limit(KEPT)
+            )
+            connection.execute(
+                delete(_conversations).where(_conversations.c.owner == owner, _conversations.c.id.not_in(newest))
+            )
+            _forget_before(connection, now - self._days * DAY_SECONDS)
+
+    def listed(self, key: str) -> list[dict[str, Any]]:
+        """List the conversations of a key, the last first: id, title, and when it went on last, in seconds of Unix."""
+        columns = [_conversations.c[name] for name in ("id", "title", "changed")]
+        statement = select(*columns).where(_conversations.c.owner == owner_of(key))
+        with self._writing() as connection:
+            _forget_before(connection, time.time() - self._days * DAY_SECONDS)
+            rows = connection.execute(statement.order_by(_conversations.c.changed.desc())).mappings()
+            return [dict(row) for row in rows]
+
+    def rename(self, key: str, id: str, title: str) -> bool:
+        """Give a conversation another title; say whether there is one."""
+        mine = (_conversations.c.owner == owner_of(key), _conversations.c.id == id)
+        with self._writing() as connection:
+            return bool(connection.execute(update(_conversations).where(*mine).values(title=title)).rowcount)
+
+    def delete(self, key: str, id: str) -> bool:
+        """Delete a conversation; say whether there was one. What was said of its answers stays, without an owner."""
+        owner = owner_of(key)
+        with self._lock, self._writing() as connection:
+            if conversation := self._open.pop((owner, id), None):
+                conversation.stop("")
+                conversation.turns = []
+            mine = (_conversations.c.owner == owner, _conversations.c.id == id)
+            found = connection.execute(delete(_conversations).where(*mine)).rowcount
+            _forget_before(connection, 0)
+            return bool(found)
+
+    def rate(self, key: str, id: str, number: int, opinion: tuple[bool, str, str]) -> bool:
+        """Keep what somebody thought of an answer (good, reason, comment); say whether there is such an answer."""
+        conversation = self.at(Place(key=key, conversation=id))
+        turn = next((turn for turn in conversation.turns if turn.number == number), None)
+        if turn is None or turn.answer is None:
+            return False
+        turn.good, reason, comment = opinion
+        before = [message for other in conversation.turns[: number - 1] for message in _messages(other)]
+        name = hashlib.sha256(f"{conversation.owner} {id} {number}".encode()).hexdigest()
+        with self._writing() as connection:
+            connection.execute(delete(_opinions).where(_opinions.c.id == name))
+            connection.execute(
+                insert(_opinions).values(
+                    id=name,
+                    opinion=OPINION.dump_json(
+                        Opinion(turn.question, turn.answer, turn.good, reason, comment, tuple(before))
+                    ).decode(),
+                    said=time.time(),
+                )
+            )
+        self.keep(conversation)
+        return True
+
+    def opinions(self) -> dict[str, Opinion]:
+        """Give everything that was said of answers by its id, in order."""
+        with self._engine.connect() as connection:
+            rows = connection.execute(select(_opinions.c.id, _opinions.c.opinion).order_by(_opinions.c.said))
+            return {row.id: OPINION.validate_json(row.opinion) for row in rows}
+
+    def _turns(self, owner: str, id: str) -> list[Turn]:
+        mine = select(_turns).where(_turns.c.owner == owner, _turns.c.conversation == id)
+        with self._engine.connect() as connection:
+            rows = connection.execute(mine.order_by(_turns.c.number)).all()
+        # Who was still writing when the server ended is not any more.
+        return [
+            Turn(
+                number=row.number,
+                question=row.question,
+                text=row.text,
+                searched=True,
+                answer=row.answer and ANSWER.validate_json(row.answer),
+                broken=row.broken if row.answer or row.broken is not None else "",
+                good=row.good,
+            )
+            for row in rows
+        ]
+
+    @contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        with self._lock, self._engine.begin() as connection:
+            yield connection
+
+
+OPINION = TypeAdapter(Opinion)
+
+_schema = MetaData()
+_conversations = Table(
+    "conversations",
+    _schema,
+    Column("owner", String, primary_key=True),
+    Column("id", String, primary_key=True),
+    Column("title", String, nullable=False),
+    Column("changed", Float, nullable=False, index=True),
+)
+_turns = Table(
+    "turns",
+    _schema,
+    Column("owner", String, primary_key=True),
+    Column("conversation", String, primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("question", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("answer", Text),
+    Column("broken", Text),
+    Column("good", Boolean),
+)
+_opinions = Table(
+    "opinions",
+    _schema,
+    Column("id", String, primary_key=True),
+    Column("opinion", Text, nullable=False),
+    Column("said", Float, nullable=False),
+)
+
+
+def _configure(connection: Any, _: object) -> None:
+    # What is deleted is overwritten.
+    connection.execute("PRAGMA secure_delete = ON")
+    connection.execute("PRAGMA busy_timeout = 10000")
+
+
+def _forget_before(connection: Connection, moment: float) -> None:
+    """Delete the conversations that did not go on since, and the turns of those that are gone."""
+    connection.execute(delete(_conversations).where(_conversations.c.changed < moment))
+    kept = select(func.count()).where(
+        _conversations.c.owner == _turns.c.owner, _conversations.c.id == _turns.c.conversation
+    )
+    connection.execute(delete(_turns).where(kept.scalar_subquery() == 0))
+
+
+def _messages(turn: Turn) -> Sequence[Message]:
+    if turn.answer is None:
+        return []
+    return [Message(role="user", content=turn.question), Message(role="assistant", content=turn.answer.text)]

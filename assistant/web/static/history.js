@@ -1,0 +1,102 @@
+// The conversations that the server keeps for this browser's key.
+
+const past = document.createElement("dialog");
+past.id = "history";
+past.setAttribute("aria-labelledby", "history-title");
+past.innerHTML = `
+  <header><h2 id="history-title" data-word="conversations"></h2>
+  <button type="button" class="close" data-name="close">✕</button></header>
+  <p class="status" role="status"></p><ul></ul>`;
+document.body.append(past);
+
+const withKey = (address, method = "GET", content) => fetch(address, {
+  method,
+  headers: { "X-Conversation-Key": recall("key"), ...(method === "GET" ? {} : { "Content-Type": "application/json" }) },
+  body: content && JSON.stringify(content),
+});
+
+const listConversations = async () => {
+  const found = await withKey("conversations").then((response) => response.json()).catch(() => null);
+  past.querySelector(".status").textContent = found?.length ? "" : word(found ? "no_conversations" : "unreachable");
+  past.querySelector("ul").replaceChildren(...(found ?? []).map(row));
+};
+
+const row = ({ id, title, changed }) => {
+  const line = document.createElement("li");
+  line.innerHTML = `
+    <button type="button" class="open" dir="auto"></button><span class="when"></span>
+    <span class="tools"><button type="button" class="rename" data-name="rename">✎</button>
+    <button type="button" class="export" data-name="export">⤓</button>
+    <button type="button" class="delete" data-name="delete">✕</button></span>`;
+  const open = line.querySelector(".open");
+  open.textContent = title;
+  open.setAttribute("aria-current", id === recallHere("conversation"));
+  line.querySelector(".when").textContent = new Date(changed * 1000).toLocaleDateString(language());
+  writeWords(line);
+  open.addEventListener("click", () => {
+    past.close();
+    openConversation(id);
+  });
+  line.querySelector(".rename").addEventListener("click", () => rename(line, id, title));
+  line.querySelector(".export").addEventListener("click", () => save(id, title));
+  line.querySelector(".delete").addEventListener("click", () => erase(line, id));
+  return line;
+};
+
+const rename = (line, id, title) => {
+  const input = document.createElement("input");
+  input.value = title;
+  input.maxLength = 80;
+  input.setAttribute("aria-label", word("rename"));
+  line.querySelector(".open").replaceWith(input);
+  input.focus();
+  input.addEventListener("keydown", (event) => {
+    event.stopPropagation();
+    if (event.key === "Enter") input.blur();
+    if (event.key === "Escape") {
+      event.preventDefault();
+      input.value = title;
+      input.blur();
+    }
+  });
+  input.addEventListener("blur", async () => {
+    const given = input.value.trim();
+    if (given && given !== title) await withKey(`conversations/${id}`, "PATCH", { title: given });
+    listConversations();
+  });
+};
+
+const erase = async (line, id) => {
+  const sure = document.createElement("span");
+  sure.className = "sure";
+  sure.innerHTML = '<span data-word="delete_sure"></span> <button type="button" class="yes" data-word="delete"></button>'
+    + ' <button type="button" class="no" data-word="cancel"></button>';
+  writeWords(sure);
+  line.replaceChildren(sure);
+  sure.querySelector(".no").addEventListener("click", listConversations);
+  sure.querySelector(".yes").addEventListener("click", async () => {
+    await withKey(`conversations/${id}`, "DELETE", {});
+    if (id === recallHere("conversation")) openConversation(random(16));
+    listConversations();
+  });
+  sure.querySelector(".no").focus();
+};
+
+const save = async (id, title) => {
+  const text = await withKey(`conversations/${id}/markdown?language=${language()}`).then((answer) => answer.text());
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([text], { type: "text/markdown" }));
+  link.download = `${title.replace(/[^\p{L}\p{N}]+/gu, "-").replace(/^-|-$/g, "") || "conversation"}.md`;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+};
+
+past.querySelector(".close").addEventListener("click", () => past.close());
+past.addEventListener("click", (event) => {
+  if (event.target === past) past.close();
+});
+BUTTONS["#history-open"] = () => {
+  writeWords(past);
+  past.showModal();
+  listConversations();
+};

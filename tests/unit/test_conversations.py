@@ -1,0 +1,157 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from assistant.evaluation.data import QUESTIONS
+from assistant.types import Answer, Citation
+from assistant.web.conversations import KEPT, Conversation, Conversations, Place
+from assistant.web.feedback import as_questions
+from tests.fakes import passage
+
+MINE, OTHER = "a" * 64, "b" * 64
+ID = "c" * 32
+TEXT = "Le pain coûte un euro."
+
+
+def answered(question: str) -> Answer:
+    cited = passage(TEXT, title="Prix")
+    return Answer(question, question, f"{TEXT} [1]", (Citation(1, cited, TEXT, 0, len(TEXT)),), (cited,))
+
+
+def place(key: str = MINE, id: str = ID) -> Place:
+    return Place(key=key, conversation=id)
+
+
+def asked(conversations: Conversations, question: str = "Combien ?", **where: str) -> Conversation:
+    conversation = conversations.at(place(**where))
+    conversation.begin(question).take(answered(question))
+    conversations.keep(conversation)
+    return conversation
+
+
+def test_a_conversation_is_read_again_as_it_was_by_its_key(tmp_path: Path) -> None:
+    asked(Conversations(tmp_path / "chats.sqlite"))
+
+    [turn] = Conversations(tmp_path / "chats.sqlite").at(place()).turns
+
+    assert (turn.question, turn.answer) == ("Combien ?", answered("Combien ?"))
+    assert turn.over
+
+
+@pytest.mark.parametrize("key", [OTHER, "A" * 64, "", "' OR 1=1 --", "a" * 63])
+def test_another_key_opens_nothing(tmp_path: Path, key: str) -> None:
+    conversations = Conversations(tmp_path / "chats.sqlite")
+    asked(conversations)
+
+    assert conversations.at(Place.of(f'{{"key": "{key}", "conversation": "{ID}"}}')).turns == []
+    assert conversations.listed(key) == []
+    assert not conversations.rename(key, ID, "Autre")
+    assert not conversations.delete(key, ID)
+    assert not conversations.rate(key, ID, 1, (True, "", ""))
+    assert [row["title"] for row in conversations.listed(MINE)] == ["Combien ?"]
+
+
+@pytest.mark.parametrize("written", [None, "", "[]", "{", '{"key": 1}', '{"key": "a", "conversation": "../x"}'])
+def test_a_place_that_makes_no_sense_is_one_that_nobody_else_has(written: str | None) -> None:
+    one, other = Place.of(written), Place.of(written)
+
+    assert one.key != other.key
+    assert one.conversation != other.conversation
+
+
+def test_the_key_itself_is_not_written_down(tmp_path: Path) -> None:
+    asked(Conversations(tmp_path / "chats.sqlite"))
+
+    assert MINE.encode() not in (tmp_path / "chats.sqlite").read_bytes()
+    assert (tmp_path / "chats.sqlite").stat().st_mode & 0o077 == 0
+
+
+def test_what_is_deleted_is_gone_from_the_disk(tmp_path: Path) -> None:
+    conversations = Conversations(tmp_path / "chats.sqlite")
+    asked(conversations)
+    assert TEXT.encode() in (tmp_path / "chats.sqlite").read_bytes()
+
+    assert conversations.delete(MINE, ID)
+
+    assert TEXT.encode() not in (tmp_path / "chats.sqlite").read_bytes()
+    assert conversations.at(place()).turns == []
+
+
+def test_conversations_end_after_their_days(tmp_path: Path) -> None:
+    asked(Conversations(tmp_path / "chats.sqlite", days=30))
+    assert Conversations(tmp_path / "chats.sqlite", days=30).listed(MINE)
+
+    assert Conversations(tmp_path / "chats.sqlite", days=-1).listed(MINE) == []
+
+    assert TEXT.encode() not in (tmp_path / "chats.sqlite").read_bytes()
+
+
+def test_the_oldest_give_way_to_new_ones() -> None:
+    conversations = Conversations()
+    for number in range(KEPT + 2):
+        asked(conversations, f"{number} ?", id=f"{number:032x}")
+
+    titles = [row["title"] for row in conversations.listed(MINE)]
+
+    assert len(titles) == KEPT
+    assert titles[0] == f"{KEPT + 1} ?"
+    assert "0 ?" not in titles
+
+
+def test_a_question_can_take_the_place_of_the_last() -> None:
+    conversations = Conversations()
+    conversation = asked(conversations, "Un ?")
+    asked(conversations, "Deux ?")
+
+    conversation.begin("Trois ?", replaces=2)
+    conversations.keep(conversation)
+
+    assert [turn.question for turn in conversation.turns] == ["Un ?", "Trois ?"]
+    assert [message["content"] for message in conversation.history()] == ["Un ?", f"{TEXT} [1]"]
+
+
+def test_an_answer_that_was_under_way_when_the_server_ended_is_over(tmp_path: Path) -> None:
+    conversations = Conversations(tmp_path / "chats.sqlite")
+    conversation = conversations.at(place())
+    conversation.begin("Un ?")
+    conversations.keep(conversation)
+
+    later = Conversations(tmp_path / "chats.sqlite").at(place())
+
+    assert not later.running
+    assert later.turns[0].over
+
+
+def test_a_good_answer_is_a_question_to_measure_with_and_its_places() -> None:
+    conversations = Conversations()
+    asked(conversations)
+
+    assert conversations.rate(MINE, ID, 1, (True, "", ""))
+
+    [question] = as_questions(conversations.opinions())
+    assert question["gold"] == [{"doc_id": passage(TEXT).source, "start": 0, "end": len(TEXT)}]
+    assert (question["question"], question["answerable"], question["good"]) == ("Combien ?", True, True)
+    assert question["answer"]["passages"][0]["text"] == TEXT
+    assert QUESTIONS.validate_json(json.dumps(question))["gold"] == question["gold"]
+
+
+@pytest.mark.parametrize(("reason", "answerable"), [("unanswerable", False), ("wrong", True), ("answerable", True)])
+def test_a_bad_answer_tells_no_place_and_whether_there_is_one(reason: str, answerable: bool) -> None:
+    conversations = Conversations()
+    asked(conversations)
+
+    conversations.rate(MINE, ID, 1, (True, "", ""))
+    conversations.rate(MINE, ID, 1, (False, reason, "Non"))
+
+    [question] = as_questions(conversations.opinions())
+    assert "gold" not in question
+    assert (question["answerable"], question["reason"], question["comment"]) == (answerable, reason, "Non")
+
+
+def test_nothing_is_said_of_an_answer_that_is_not_there() -> None:
+    conversations = Conversations()
+    asked(conversations)
+
+    assert not conversations.rate(MINE, ID, 2, (True, "", ""))
+    assert conversations.opinions() == {}
