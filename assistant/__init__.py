@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         Token,
         Unsupported,
         Usage,
+        Waiting,
     )
 
 __all__ = [
@@ -63,6 +64,7 @@ __all__ = [
     "Token",
     "Unsupported",
     "Usage",
+    "Waiting",
     "open_assistant",
 ]
 
@@ -93,6 +95,7 @@ _MODULES = {
         "Token",
         "Unsupported",
         "Usage",
+        "Waiting",
     ),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -28,7 +29,9 @@ from assistant.types import (
     Seconds,
     Task,
     Token,
+    Unsupported,
     Usage,
+    Waiting,
 )
 from index import Filter, Index, Passage, detect
 from index.types import EVERYTHING
@@ -77,7 +80,7 @@ class Assistant:
         return next(event for event in self.stream(question, history, where) if isinstance(event, Answer))
 
     def stream(self, question: str, history: Sequence[Message] = (), where: Filter = EVERYTHING) -> Iterator[Event]:
-        """Yield Searched, then the text in Tokens as it is verified, then the Answer.
+        """Yield Searched, then the text in Tokens as it is verified, then the Answer; Waiting while nothing is ready.
 
         A Notice comes before the first Token that does not come from the language model, where it failed. Only
         documents that meet the filter are searched; where none does, the answer says so. To close the iterator ends
@@ -100,14 +103,21 @@ class Assistant:
         heard = _Heard()
         text = ""
         citations: list[Citation] = []
+        unsupported: list[Unsupported] = []
         first_token: float | None = None
         claims = heard.claims(self.answerer.stream(task, config) if passages else ())
-        for piece, new in self._citer.cite(claims, passages):
+        for piece in self._citer.cite(claims, passages, detect(task["question"])):
             yield from heard.news()
+            if isinstance(piece, Waiting):
+                yield piece
+                continue
             first_token = first_token or time.perf_counter() - began
-            text += piece
-            citations += new
-            yield Token(piece)
+            unsupported += [
+                replace(one, start=len(text) + one.start, end=len(text) + one.end) for one in piece.unsupported
+            ]
+            text += piece.text
+            citations += piece.citations
+            yield Token(piece.text)
         yield from heard.news()
         if not citations:
             text = _refusal(task)
@@ -121,6 +131,7 @@ class Assistant:
             passages,
             Seconds(found - began, ended - found, first_token or ended - began),
             heard.confidence,
+            tuple(unsupported),
             notice=heard.notice,
             usage=_usage(counted),
         )
@@ -136,11 +147,11 @@ class _Heard:
         self.notice: Notice | None = None
         self._told = False
 
-    def claims(self, said: Iterable[Said]) -> Iterator[Claim]:
-        """Give the claims alone."""
+    def claims(self, said: Iterable[Said]) -> Iterator[Claim | Waiting]:
+        """Give the claims, and where there is none yet, Waiting."""
         for one in said:
             match one:
-                case Claim():
+                case Claim() | Waiting():
                     yield one
                 case Confidence(value):
                     self.confidence = value

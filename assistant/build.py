@@ -4,8 +4,9 @@ from langchain_core.runnables import Runnable
 
 from assistant.answer import Assistant
 from assistant.cite import Citer
+from assistant.errors import ModelUnavailable
 from assistant.extract import extractor
-from assistant.generate import generator, open_model
+from assistant.generate import Patience, Reach, context_of, failing, generator, open_model, or_else
 from assistant.settings import EXTRACTIVE, AssistantSettings
 from assistant.types import Said, Task
 from index import Index, SentenceTransformerEmbeddings
@@ -15,15 +16,28 @@ from index.models import PACKAGED, PUBLIC_NAME
 def open_assistant(index: Index, settings: AssistantSettings) -> Assistant:
     """Join an index, a retriever and whoever answers.
 
-    Raises ModelUnavailable when the language model of the settings cannot be opened.
+    Raises ModelUnavailable when the language model of the settings cannot be opened and nothing may stand in for it.
     """
-    answerer: Runnable[Task, Said] = (
-        extractor(token_embeddings(index.embeddings))
-        if settings.model == EXTRACTIVE
-        else generator(open_model(settings.model, settings.model_url))
-    )
+    tokens = token_embeddings(index.embeddings)
+    extractive = extractor(tokens)
+    answerer = extractive if settings.model == EXTRACTIVE else _answerer(index, settings, extractive)
     retriever = index.retriever(settings.passages)
-    return Assistant(index, retriever, answerer, Citer(index.embeddings, index.text))
+    return Assistant(index, retriever, answerer, Citer(tokens, index.text))
+
+
+def _answerer(index: Index, settings: AssistantSettings, extractive: Runnable[Task, Said]) -> Runnable[Task, Said]:
+    """Join the language model and, if the settings want it, the reader who stands in for it."""
+    timeout_seconds = float(settings.model_timeout_seconds)
+    url = str(settings.model_url) if settings.model_url else None
+    try:
+        model = open_model(settings.model, url, timeout_seconds)
+    except ModelUnavailable as error:
+        if settings.fallback != EXTRACTIVE:
+            raise
+        return or_else(failing(error), extractive)
+    reach = Reach(context_of(model, settings.context_tokens), lambda text: len(index.embeddings.token_spans(text)))
+    generated = generator(model, settings.model, reach, Patience(timeout_seconds))
+    return or_else(generated, extractive) if settings.fallback == EXTRACTIVE else generated
 
 
 def token_embeddings(embeddings: SentenceTransformerEmbeddings) -> SentenceTransformerEmbeddings:

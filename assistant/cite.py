@@ -2,64 +2,107 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
-import numpy as np
-from langchain_core.embeddings import Embeddings
-
-from assistant.types import Citation, Claim
+from assistant.prompts import not_found
+from assistant.prose import prose
+from assistant.support import Support, SupportCheck, TokenEmbeddings
+from assistant.types import Citation, Claim, Doubt, Unsupported, Waiting
 from index import File, Passage, SourceNotFound
 from index.copies import stands_in, words
 from index.sentences import sentences
+from index.terms import content_terms
 
 OWN_MARK = re.compile(r"\s*\[\d+\]")
 """Footnote marks of a document. In an answer [n] is ours; the quote keeps the document's own."""
 
 
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A further piece of the answer's text, and what is new with it."""
+
+    text: str
+    citations: tuple[Citation, ...]
+    unsupported: tuple[Unsupported, ...]
+    """In characters of this piece."""
+
+
 class Citer:
     """Turns claims into text with [1], [2] … and the citations behind the numbers.
 
-    embeddings: to find the sentence of a passage that is nearest to a claim which does not quote it.
+    embeddings: to see whether a passage supports a sentence that does not quote it.
     read: source id to stored text, against which each quote is checked.
     """
 
-    def __init__(self, embeddings: Embeddings, read: Callable[[str], str]) -> None:
+    def __init__(self, embeddings: TokenEmbeddings, read: Callable[[str], str]) -> None:
         self._embeddings = embeddings
         self._read = read
 
-    def cite(self, claims: Iterable[Claim], passages: Sequence[Passage]) -> Iterator[tuple[str, list[Citation]]]:
-        """Yield the text of each claim with its numbers, and the citations that are new with it.
+    def cite(
+        self, claims: Iterable[Claim | Waiting], passages: Sequence[Passage], language: str | None
+    ) -> Iterator[Piece | Waiting]:
+        """Yield the text of each sentence with its numbers, and the citations that are new with it.
 
-        Claims before the first verified citation are held back: where none comes, nothing is yielded.
+        A sentence is supported by the passages that it names, or if none of these does it, by another; the numbers are
+        those of passages that do. One without support is marked so. What comes before the first supported sentence is
+        held back: where none comes, nothing is yielded but Waiting.
+
+        language: of the answer, ISO 639-1.
         """
+        check = SupportCheck(self._embeddings)
         cited: list[Citation] = []
-        held = ""
+        held = Piece("", (), ())
         for claim in claims:
-            numbers = []
-            new: list[Citation] = []
-            for passage in self._cited_passages(claim, passages):
-                citation = self._verified(claim.text, passage, len(cited) + len(new) + 1, passages)
-                if citation is None:
-                    continue
-                known = next((c for c in cited + new if _same_quote(c, citation)), None)
-                if known is None:
-                    new.append(citation)
-                numbers.append((known or citation).number)
-            cited += new
+            if isinstance(claim, Waiting):
+                yield claim
+                continue
+            for sentence in said(claim.text, language):
+                held = self._with(held, sentence, claim, passages, language, check, cited)
+                if cited:
+                    yield held
+                    held = Piece(" ", (), ())
+                else:
+                    yield Waiting()
+
+    def _with(  # noqa: PLR0913, PLR0917 - what a sentence is cited with
+        self,
+        held: Piece,
+        sentence: str,
+        claim: Claim,
+        passages: Sequence[Passage],
+        language: str | None,
+        check: SupportCheck,
+        cited: list[Citation],
+    ) -> Piece:
+        """Add a sentence to a piece, and its new citations to those there are."""
+        shown = OWN_MARK.sub("", prose(sentence, lambda address: any(address in p.text for p in passages))).strip()
+        if not shown:
+            return held
+        new: list[Citation] = []
+        numbers = []
+        doubt: Doubt = "uncited"
+        for support in _supports(sentence, claim, passages, language, check):
+            doubt = support.doubt or doubt
+            citation = None if support.doubt else self._verified(support, len(cited) + len(new) + 1, passages)
+            if citation is None:
+                continue
+            known = next((c for c in cited + new if _same_quote(c, citation)), None)
+            if known is None:
+                new.append(citation)
+            numbers.append((known or citation).number)
+        cited += new
+        if numbers:
             marks = "".join(f"[{number}]" for number in dict.fromkeys(numbers))
-            held = join(held, join(OWN_MARK.sub("", claim.text).strip(), marks))
-            if cited:
-                yield held, new
-                held = " "
+            return Piece(join(held.text, join(shown, marks)), (*held.citations, *new), held.unsupported)
+        marked = join(shown, f"({not_found(language)})")
+        text = join(held.text, marked)
+        unsupported = Unsupported(len(text) - len(marked), len(text), doubt)
+        return Piece(text, held.citations, (*held.unsupported, unsupported))
 
-    def _cited_passages(self, claim: Claim, passages: Sequence[Passage]) -> list[Passage]:
-        return [passages[n - 1] for n in dict.fromkeys(claim.passages) if 1 <= n <= len(passages)]
-
-    def _verified(self, statement: str, passage: Passage, number: int, passages: Sequence[Passage]) -> Citation | None:
-        span = self._quote_span(statement.strip(), passage)
-        if span is None:
-            return None
-        start, end = passage.start + span[0], passage.start + span[1]
-        quote = passage.text[span[0] : span[1]]
+    def _verified(self, support: Support, number: int, passages: Sequence[Passage]) -> Citation | None:
+        passage = support.passage
+        start, end = passage.start + support.start, passage.start + support.end
+        quote = passage.text[support.start : support.end]
         if not quote or self._stored(passage.source)[start:end] != quote:
             return None
         return Citation(number, passage, quote, start, end, self._also_in(quote, passage, passages))
@@ -79,21 +122,36 @@ class Citer:
         except SourceNotFound:
             return ""
 
-    def _quote_span(self, statement: str, passage: Passage) -> tuple[int, int] | None:
-        """Find the statement itself in the passage, else the sentence nearest in meaning; in characters."""
-        at = passage.text.find(statement)
-        if statement and at >= 0:
-            return at, at + len(statement)
-        spans = sentences(passage.text, passage.language)
-        if not spans:
-            return None
-        vectors = np.array(self._embeddings.embed_documents([passage.text[a:b] for a, b in spans]))
-        return spans[int(np.argmax(vectors @ np.array(self._embeddings.embed_query(statement))))]
+
+def said(text: str, language: str | None) -> Iterator[str]:
+    """Cut a claim into sentences; one that says nothing by itself, "Oui.", goes with the next."""
+    before = ""
+    for start, end in sentences(text, language):
+        sentence = join(before, text[start:end])
+        before = ""
+        if content_terms(sentence, language):
+            yield sentence
+        else:
+            before = sentence
+    if before:
+        yield before
 
 
 def join(left: str, right: str) -> str:
     """Join two pieces of prose with one space, or with none where one is empty."""
     return f"{left.rstrip()} {right}" if left.strip() and right else left + right
+
+
+def _supports(
+    sentence: str, claim: Claim, passages: Sequence[Passage], language: str | None, check: SupportCheck
+) -> list[Support]:
+    """Give what the named passages have for a sentence; if none of them supports it, what another has."""
+    named = [passages[n - 1] for n in dict.fromkeys(claim.passages) if 1 <= n <= len(passages)]
+    found = [support for passage in named if (support := check.check(sentence, language, passage))]
+    if any(support.doubt is None for support in found):
+        return [support for support in found if support.doubt is None]
+    other = check.best(sentence, language, [passage for passage in passages if passage not in named])
+    return [other] if other and (other.doubt is None or not found) else found[:1]
 
 
 def _same_quote(one: Citation, other: Citation) -> bool:

@@ -36,6 +36,25 @@ NO_DOCUMENT_MATCHES = {
     "zh": "索引中没有符合条件的文档: {}",
 }
 
+NOT_FOUND = {
+    "ar": "غير موجود في الوثائق",
+    "de": "in den Dokumenten nicht gefunden",
+    "en": "not found in the documents",
+    "es": "no se encuentra en los documentos",
+    "fr": "introuvable dans les documents",
+    "it": "non trovato nei documenti",
+    "ja": "文書に見つかりません",
+    "ko": "문서에서 찾을 수 없음",
+    "nl": "niet gevonden in de documenten",
+    "pl": "nie znaleziono w dokumentach",
+    "pt": "não encontrado nos documentos",
+    "ro": "nu se găsește în documente",
+    "ru": "не найдено в документах",
+    "uk": "не знайдено в документах",
+    "zh": "文档中未找到",
+}
+"""Behind a sentence that no passage supports."""
+
 ANSWER_SYSTEM = """\
 You answer questions from numbered passages of documents, and from nothing else.
 Answer in the language of the question, in one to five plain sentences without Markdown, links or HTML.
@@ -56,6 +75,11 @@ PASSAGE = '<passage number="{number}" title="{title}">\n{text}\n</passage>'
 def cannot_answer(language: str | None) -> str:
     """Say in the language (ISO 639-1) that the documents do not answer; in English where we have no words for it."""
     return CANNOT_ANSWER.get(language or "en", CANNOT_ANSWER["en"])
+
+
+def not_found(language: str | None) -> str:
+    """Say in the language (ISO 639-1) that no passage supports a sentence; in English where words are missing."""
+    return NOT_FOUND.get(language or "en", NOT_FOUND["en"])
 
 
 def no_document_matches(conditions: str, language: str | None) -> str:

@@ -1,25 +1,38 @@
 """Settings of the assistant, from the environment or `.env`."""
 
 from pathlib import Path
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import AnyHttpUrl, Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-EXTRACTIVE = "extractive"
+EXTRACTIVE: Literal["extractive"] = "extractive"
 
 
 class AssistantSettings(BaseSettings):
     """Who answers. Environment prefix ASSISTANT_."""
 
-    model_config = SettingsConfigDict(env_prefix="ASSISTANT_", env_file=".env", extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="ASSISTANT_", env_file=".env", extra="ignore", hide_input_in_errors=True
+    )
 
     model: str = Field(
         default=EXTRACTIVE,
         description="Who answers: extractive (sentences of the documents) or a language model, provider:model",
         min_length=1,
     )
-    model_url: str | None = Field(
+    model_url: AnyHttpUrl | None = Field(
         default=None, description="Address of a server that speaks OpenAI's API, for a model named openai:…"
+    )
+    fallback: Literal["extractive", "none"] = Field(
+        default=EXTRACTIVE,
+        description="What answers when the language model fails: extractive, with a notice, or none, which is an error",
+    )
+    context_tokens: int | None = Field(
+        default=None, ge=1_000, description="How much the language model reads and writes at once, in its tokens"
+    )
+    model_timeout_seconds: int = Field(
+        default=60, ge=1, description="How long the language model may be silent, in seconds"
     )
     passages: int = Field(default=8, ge=1, le=50, description="How many passages are read for an answer")
     title: str = Field(default="Sourcier", description="Name of the assistant on its page", min_length=1, max_length=80)
@@ -35,3 +48,10 @@ class AssistantSettings(BaseSettings):
         ge=0,
         description="Days a conversation is kept after its last question; 0 keeps none beyond the run of the server",
     )
+
+    # A fault of it is told without its value, which can hold a password.
+    @model_validator(mode="after")
+    def _address_has_no_key(self) -> Self:
+        if self.model_url and (self.model_url.username or self.model_url.password or self.model_url.query):
+            raise ValueError("ASSISTANT_MODEL_URL is more than http://host:port/v1. A key goes into OPENAI_API_KEY")
+        return self

@@ -58,13 +58,21 @@ class Notice:
     What the model wrote before stays.
     """
 
-    kind: Literal["ModelUnavailable", "ModelFailed", "RateLimited"]
-    """The name of the error."""
+    kind: str
+    """The name of the error: ModelUnavailable, ModelFailed, RateLimited."""
     message: str
     """One line in English for whoever runs the assistant: what happened, what to do. Holds no key and no address."""
 
 
-Said = Claim | Confidence | Notice
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """The language model is at work and there is nothing to show yet.
+
+    Comes several times a second, so that whoever reads can stop, or tell its client that it is alive.
+    """
+
+
+Said = Claim | Confidence | Notice | Waiting
 """What an answerer streams."""
 
 
@@ -208,7 +216,7 @@ class Answer:
         }
 
 
-Event = Searched | Notice | Token | Answer
+Event = Searched | Waiting | Notice | Token | Answer
 
 NAMED_FILES = 5
 """How many of the files that hold the same are named."""

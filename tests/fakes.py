@@ -11,9 +11,10 @@ from threading import Event
 import numpy as np
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
+from langchain_core.retrievers import BaseRetriever
 from langchain_text_splitters import CharacterTextSplitter
 
-from index import Passage, Stop
+from index import Passage, Stop, TokenVectors
 from index.build import Recipe
 from index.load import load
 from index.sync import Load
@@ -35,11 +36,30 @@ class HashingEmbeddings(Embeddings):
     def embed_query(self, text: str) -> list[float]:
         return self._embed(text)
 
+    def embed_document_tokens(self, texts: list[str]) -> list[TokenVectors]:
+        """Give each word a vector: equal words are one, others are unrelated."""
+        return [self._tokens(text) for text in texts]
+
+    def _tokens(self, text: str) -> TokenVectors:
+        spans = [(start, end) for start, end in word_spans(text) if text[start].isalnum()]
+        words = [self._embed(text[start:end]) for start, end in spans]
+        return TokenVectors(np.array(words, np.float32).reshape(len(spans), self.dimension), spans)
+
     def _embed(self, text: str) -> list[float]:
         vector = np.full(self.dimension, 1e-3)
         for word in re.findall(r"\w+", text.lower()):
             vector[zlib.crc32(word.encode()) % self.dimension] += 1
         return (vector / np.linalg.norm(vector)).tolist()
+
+
+class Retriever(BaseRetriever):
+    """Finds the same passages for every question."""
+
+    found: list[Passage]
+
+    def _get_relevant_documents(self, query, *, run_manager):
+        facts = ("source", "title", "start", "language")
+        return [Document(one.text, metadata={name: getattr(one, name) for name in facts}) for one in self.found]
 
 
 def paragraph_recipe(name: str, dimension: int) -> Recipe:

@@ -20,7 +20,7 @@ from starlette.exceptions import HTTPException
 
 from assistant.answer import MAX_QUESTION_CHARACTERS
 from assistant.errors import AssistantError, InvalidQuestion, ModelFailed, ModelUnavailable, RateLimited
-from assistant.types import Answer, Event, Message, Notice, Searched, Token, passages_as_dicts
+from assistant.types import Answer, Event, Message, Notice, Searched, Token, Waiting, passages_as_dicts
 from assistant.web.streams import Batches, Busy, Places, answer_events, in_batches
 from index.errors import IndexingError, InvalidFilter, SourceNotFound
 from index.types import Filter, Source
@@ -173,6 +173,8 @@ def _written(event: Event) -> bytes:
     match event:
         case Searched(query, passages):
             return _event("passages", {"query": query, "passages": passages_as_dicts(passages)})
+        case Waiting():
+            return KEEPALIVE_COMMENT
         case Notice():
             return _event("notice", asdict(event))
         case Token(text):

@@ -19,13 +19,13 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
-from fastapi.sse import format_sse_event
+from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from assistant.errors import AssistantError, InvalidQuestion
-from assistant.types import Answer, Event, Message, Notice, Searched, Token, Usage
+from assistant.types import Answer, Event, Message, Notice, Searched, Token, Usage, Waiting
 from assistant.web.api import (
     HISTORY_MESSAGES,
     MESSAGE_CHARACTERS,
@@ -165,6 +165,8 @@ class Completion:
                 return self._chunk({"role": "assistant", "content": ""})
             case Token(text):
                 return self._chunk({"content": text})
+            case Waiting():
+                return KEEPALIVE_COMMENT
             case Notice():
                 return b""  # The last chunk has it.
             case Answer():

@@ -405,7 +405,13 @@ def test_a_setting_that_makes_no_sense_is_named(seeded):
 
 
 def test_a_language_model_that_cannot_be_opened_says_what_to_do(seeded):
-    fails(run(seeded, "ask", FRENCH, ASSISTANT_MODEL="nobody:model"), 1, "nobody:model", "ASSISTANT_MODEL=extractive")
+    unknown = {"ASSISTANT_MODEL": "nobody:model"}
+    fails(run(seeded, "ask", FRENCH, **unknown, ASSISTANT_FALLBACK="none"), 1, "nobody:model", "provider:model")
+
+    done = run(seeded, "ask", FRENCH, "--json", **unknown)
+    answer = json.loads(done.stdout)
+    assert answer["answered"]
+    assert answer["notice"]["kind"] == "ModelUnavailable"
 
 
 def test_an_index_that_another_process_owns_is_refused_at_once_with_its_process_id(seeded):

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from assistant import Claim
+from assistant import Claim, Waiting
 from assistant.cite import Citer
 from index import File, SourceNotFound
 from tests.fakes import HashingEmbeddings, passage
@@ -12,9 +12,13 @@ FIRST, SECOND = passage(TEXT[:52]), passage(TEXT[29:], start=29)
 
 
 def cite(*claims, passages=(FIRST, SECOND), stored=TEXT):
-    citer = Citer(HashingEmbeddings(), {"source": stored}.__getitem__)
-    pieces = list(citer.cite(claims, list(passages)))
-    return "".join(text for text, _ in pieces), [citation for _, new in pieces for citation in new]
+    pieces = cited_pieces(claims, passages, {"source": stored}.__getitem__)
+    return "".join(piece.text for piece in pieces), [citation for piece in pieces for citation in piece.citations]
+
+
+def cited_pieces(claims, passages, stored):
+    given = Citer(HashingEmbeddings(), stored).cite(claims, list(passages), "fr")
+    return [piece for piece in given if not isinstance(piece, Waiting)]
 
 
 def test_a_verbatim_statement_is_its_own_quote_at_its_place_in_the_document():
@@ -41,9 +45,55 @@ def test_a_citation_names_title_section_and_page(section, page, label):
 
 
 def test_a_paraphrase_gets_the_nearest_sentence_of_its_passage():
-    _, [citation] = cite(Claim("The price: le pain, un euro", (2,)))
+    _, [citation] = cite(Claim("Un euro : le pain coûte cela.", (2,)))
 
     assert citation.quote == "Le pain coûte un euro."
+
+
+def test_a_marker_whose_passage_says_something_else_is_moved_to_one_that_supports_it():
+    other = passage("Le train part à huit heures.")
+
+    _, [citation] = cite(Claim("Le pain coûte un euro.", (1,)), passages=[other, SECOND])
+
+    assert citation.passage == SECOND
+
+
+def marked(*claims, passages=(FIRST, SECOND)):
+    pieces = cited_pieces(claims, passages, {"source": TEXT}.__getitem__)
+    return [(piece.text[one.start : one.end], one.doubt) for piece in pieces for one in piece.unsupported], "".join(
+        piece.text for piece in pieces
+    )
+
+
+@pytest.mark.parametrize(
+    ("sentence", "doubt"),
+    [
+        ("Le pain coûte deux euros.", "number"),
+        ("Le pain de Miami coûte un euro.", "name"),
+        ("Le pain ne coûte pas un euro.", "negation"),
+        ("Les boulangers protestent depuis longtemps.", "meaning"),
+    ],
+)
+@pytest.mark.parametrize("numbers", [(), (2,), (1, 2), (9,)])
+def test_a_sentence_that_no_passage_supports_is_marked_whatever_it_cites(sentence, doubt, numbers):
+    found, text = marked(Claim("Il pleut sur la ville.", (2,)), Claim(sentence, numbers))
+
+    assert found == [(f"{sentence} (introuvable dans les documents)", doubt)]
+    assert text == f"Il pleut sur la ville. [1] {sentence} (introuvable dans les documents)"
+
+
+def test_each_sentence_of_a_claim_is_checked_by_itself():
+    found, text = marked(Claim("Le pain coûte un euro. Le vin coûte dix euros. Oui. Il pleut sur la ville.", (2,)))
+
+    assert [sentence for sentence, _ in found] == ["Le vin coûte dix euros. (introuvable dans les documents)"]
+    assert text.endswith("Oui. Il pleut sur la ville. [2]")
+
+
+def test_what_is_held_back_keeps_its_marks_at_their_place():
+    found, text = marked(Claim("Le vin coûte dix euros.", ()), Claim("Le pain coûte un euro.", (2,)))
+
+    assert found[0][0] == "Le vin coûte dix euros. (introuvable dans les documents)"
+    assert text.startswith(found[0][0])
 
 
 def test_a_marker_without_a_passage_is_dropped():
@@ -60,13 +110,13 @@ def test_a_quote_that_is_not_in_the_stored_text_is_never_shown():
 
 
 def test_nothing_is_said_before_something_is_verified():
-    pieces = list(
-        Citer(HashingEmbeddings(), {"source": TEXT}.__getitem__).cite(
-            [Claim("Je crois.", ()), Claim("Le pain coûte un euro.", (2,))], [FIRST, SECOND]
-        )
-    )
+    claims = [Claim("Je crois.", ()), Claim("Le pain coûte un euro.", (2,))]
+    given = list(Citer(HashingEmbeddings(), {"source": TEXT}.__getitem__).cite(claims, [FIRST, SECOND], "fr"))
 
-    assert [text for text, _ in pieces] == ["Je crois. Le pain coûte un euro. [1]"]
+    assert given[0] == Waiting()
+    assert [piece.text for piece in given[1:]] == [
+        "Je crois. (introuvable dans les documents) Le pain coûte un euro. [1]"
+    ]
 
 
 def test_claims_without_any_citation_say_nothing():
@@ -114,7 +164,7 @@ def paper(source, *also_in):
 
 
 def cited(claims, passages):
-    return [citation for _, new in Citer(HashingEmbeddings(), read).cite(claims, passages) for citation in new]
+    return [citation for piece in cited_pieces(claims, passages, read) for citation in piece.citations]
 
 
 def test_other_files_are_named_where_the_words_of_the_quote_stand_in_them():
