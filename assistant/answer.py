@@ -1,6 +1,7 @@
 """The assistant: from a question to events and a cited answer."""
 
 import logging
+import re
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -208,8 +209,9 @@ def _usage(counted: UsageMetadataCallbackHandler) -> Usage | None:
     models = counted.usage_metadata
     if not models:
         return None
+    # A server may name its model by the file it is in, which is nobody's business.
     return Usage(
-        ", ".join(models),
+        ", ".join(re.split(r"[/\\]", name)[-1] if re.match(r"/|\w:", name) else name for name in models),
         sum(usage["input_tokens"] for usage in models.values()),
         sum(usage["output_tokens"] for usage in models.values()),
     )

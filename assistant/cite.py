@@ -13,6 +13,10 @@ from index.copies import stands_in, words
 from index.sentences import sentences
 from index.terms import content_terms
 
+YES_OR_NO = re.compile(
+    r"^(?:oui|non|si|yes|no|ja|nein|sí|da|nu|sim|não|tak|nie|nee|да|нет|ні|так)[\s.,:;!]+", re.IGNORECASE
+)
+"""At the beginning of a sentence, it says nothing by itself."""
 OWN_MARK = re.compile(r"\s*\[\d+\]")
 """Footnote marks of a document. In an answer [n] is ours; the quote keeps the document's own."""
 
@@ -81,7 +85,7 @@ class Citer:
         new: list[Citation] = []
         numbers = []
         doubt: Doubt = "uncited"
-        for support in _supports(sentence, claim, passages, language, check):
+        for support in _supports(YES_OR_NO.sub("", sentence), claim, passages, language, check):
             doubt = support.doubt or doubt
             citation = None if support.doubt else self._verified(support, len(cited) + len(new) + 1, passages)
             if citation is None:
@@ -129,7 +133,7 @@ def said(text: str, language: str | None) -> Iterator[str]:
     for start, end in sentences(text, language):
         sentence = join(before, text[start:end])
         before = ""
-        if content_terms(sentence, language):
+        if content_terms(YES_OR_NO.sub("", f"{sentence} "), language):
             yield sentence
         else:
             before = sentence

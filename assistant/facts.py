@@ -236,7 +236,7 @@ def _spelled(text: str, language: str) -> Iterator[frozenset[float]]:
         else:
             ordinal = _ordinals(language).get(token)
             if ordinal is not None and token not in ONES:
-                total, running = total + current + ordinal, True
+                current, running = current + ordinal, True
             if running:
                 yield frozenset({total + current})
             total = current = 0.0

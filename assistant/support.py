@@ -74,12 +74,13 @@ class SupportCheck:
 
     def check(self, sentence: str, language: str | None, passage: Passage) -> Support | None:
         """Give what one passage has for a sentence; None where one of them is blank."""
-        at = passage.text.find(sentence)
-        if sentence.strip() and at >= 0:
-            return Support(passage, at, at + len(sentence), 1.0, None)
         spans = sentences(passage.text, passage.language)
         if not sentence.strip() or not spans:
             return None
+        at = passage.text.find(sentence)
+        # A part of a sentence is no quote: "not" may stand before it.
+        if {at, at + len(sentence)} <= {place for span in spans for place in span}:
+            return Support(passage, at, at + len(sentence), 1.0, None)
         laid = _Laid(sentence, language, passage, spans, self._embeddings)
         return min(laid.windows(), key=lambda one: (one.doubt is not None, one.end - one.start))
 
