@@ -19,7 +19,7 @@ from index.lock import lock
 from index.models import fingerprint
 from index.sandbox import Limits, Sandbox
 from index.settings import IndexSettings
-from index.split import SPLITTER, SentenceSplitter
+from index.split import HEADED, SPLITTER, SentenceSplitter
 from index.stop import NEVER, Stop
 from index.swap import NEW, commit, settle
 from index.sync import Load, Plan, plan, sync
@@ -109,7 +109,7 @@ def recipe(settings: IndexSettings) -> Recipe:
     sizes = f"{settings.chunk_tokens}+{settings.overlap_tokens} tokens"
     embeddings = SentenceTransformerEmbeddings(settings.embedding_model)
     return Recipe(
-        name=f"{fingerprint(settings.embedding_model)}; {SPLITTER} {sizes}",
+        name=f"{fingerprint(settings.embedding_model)}; {SPLITTER} {sizes}; {HEADED}",
         reader=partial(_sandbox, limits),
         splitter=SentenceSplitter(embeddings.token_spans, settings.chunk_tokens, settings.overlap_tokens),
         embeddings=embeddings,
@@ -212,6 +212,8 @@ class Index:
         self.catalog = catalog
         self.embeddings = recipe.embeddings
         self.ready = False
+        self._sample: Vector | None = None
+        """Vectors of chunks by chance, None after a change."""
         self._settings = settings
         self._recipe = recipe
         self._resources = resources
@@ -331,16 +333,30 @@ class Index:
         return None if where == EVERYTHING else self.catalog.matching(where)
 
     def _search_vectors(self, vector: Sequence[float], k: int, documents: Set[str] | None) -> "Ranking":
+        from index.search import standardised
+
         asked = np.asarray(vector, np.float32)
+        near = self._near(asked, k, documents)
+        return standardised(near, self._by_chance() @ asked) if near else near
+
+    def _near(self, asked: Vector, k: int, documents: Set[str] | None) -> "Ranking":
         if documents is None:
             return self._nearest(asked, k)
         # Chroma's own filter takes 14 ms at 20,000 chunks for one document and 54 ms for nine in ten.
         near = _of(documents, self._nearest(asked, k * LOOKED_THROUGH))
         return near[:k] if len(near) >= k else self.catalog.nearest(asked, k, documents)
 
+    def _by_chance(self) -> Vector:
+        from index.search import BY_CHANCE
+
+        sample = self._sample
+        if sample is None:
+            sample = self._sample = self.catalog.by_chance(BY_CHANCE)
+        return sample
+
     def _search_terms(self, query: str, k: int, documents: Set[str] | None) -> "Ranking":
         _, lexical = self._followers
-        terms = query_terms(query, self.catalog.languages())
+        terms = query_terms(query, [None, *self.catalog.languages()])
         if documents is None:
             return lexical.search(terms, k)
         near = _of(documents, lexical.search(terms, k * LOOKED_THROUGH))
@@ -368,6 +384,7 @@ class Index:
         with self._applying:
             for follower in followers:
                 follow(self.catalog, follower, stop=stop)
+            self._sample = None
 
     @property
     def _followers(self) -> "tuple[VectorIndex, LexicalIndex]":

@@ -3,7 +3,7 @@
 IndexingError
 ├── IndexNotFound          nothing has been indexed at this path
 ├── IndexLocked            another process owns the folder
-├── EmbeddingMismatch      the index was built with another model or other chunk sizes
+├── EmbeddingMismatch      the index was built with another model, other sizes, or by an older version
 ├── EmbeddingUnavailable   the embedding model is not there, or its files are damaged
 ├── NothingToIndex         a path that does not exist, or has lost all it held
 ├── SourceNotFound         no document of this id is indexed
@@ -29,7 +29,7 @@ class IndexLocked(IndexingError):
 
 
 class EmbeddingMismatch(IndexingError):
-    """The index was built with another embedding model or with other chunk sizes."""
+    """The index was built with another embedding model, other chunk sizes, or by another version."""
 
 
 class EmbeddingUnavailable(IndexingError):

@@ -7,10 +7,11 @@ merges their segment, which may be never: so words of documents that are gone do
 import hashlib
 import json
 import logging
+import math
 import shutil
 import struct
 import zlib
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -18,8 +19,9 @@ from typing import Self
 
 import tantivy
 
-from index.catalog import Change, Position
+from index.catalog import Change, Chunk, Position, StoredDocument
 from index.errors import StoreUnavailable
+from index.split import searched_text
 from index.terms import terms
 
 logger = logging.getLogger(__name__)
@@ -73,7 +75,7 @@ class LexicalIndex:
                 writer.delete_documents_by_term("source", change.source)
                 if change.document:
                     for id, chunk in change.document.chunks_by_id():
-                        words = " ".join(_hashed(terms(chunk.text, change.document.language), position.catalog))
+                        words = " ".join(_words(change.document, chunk, position.catalog))
                         writer.add_document(tantivy.Document(id=id, source=change.source, terms=words))
             # The position is a row among the others, and so is written with them or not at all.
             writer.delete_documents_by_term("id", POSITION)
@@ -85,26 +87,34 @@ class LexicalIndex:
         with _translated(self.folder), self._writing() as writer:
             writer.delete_all_documents()
 
-    def search(self, terms: Sequence[str], k: int, documents: Collection[str] | None = None) -> list[tuple[str, float]]:
-        """Find the chunks that hold any of the terms, as `index.terms` makes them.
+    def search(
+        self, terms: Mapping[str | None, Sequence[str]], k: int, documents: Collection[str] | None = None
+    ) -> list[tuple[str, float]]:
+        """Find the chunks that hold any of the terms of their language, as `index.terms.query_terms` makes them.
 
         Args:
-            terms: in any order.
+            terms: by language, in any order.
             k: how many, at most.
             documents: ids; only chunks of these are found, and score as they would among all. None: of all.
 
         Returns:
-            Chunk ids and BM25 scores, best first.
+            Chunk ids and scores, best first: which share of a question a chunk has, from 0 to 1. It is BM25, divided
+            by the most that the terms of that language could give; a term that no chunk has counts as a rare one. So
+            a question in another language than the documents, of which a name or a chance word is found, scores low.
 
         Raises:
             StoreUnavailable: the folder cannot be read.
         """
         position = self.position
-        if not terms or not position:
+        if not position:
             return []
         with _translated(self.folder):
             searcher = self._index.searcher()
-            query = _any_of("terms", [*_hashed(terms, position.catalog)])
+            shares = [
+                _share(searcher, [_hash(term, language, position.catalog) for term in sought])
+                for language, sought in terms.items()
+            ]
+            query = tantivy.Query.boolean_query([(tantivy.Occur.Should, share) for share in shares if share])
             if documents is not None:
                 query = _within(query, documents)
             hits = searcher.search(query, k).hits
@@ -122,6 +132,11 @@ class LexicalIndex:
         self._index.reload()
 
 
+BM25_K1 = 1.2
+"""How soon tantivy takes a term for repeated often enough: however often, it scores less than K1 + 1 times its weight.
+
+References: Robertson and Zaragoza, The probabilistic relevance framework: BM25 and beyond, 2009.
+"""
 TERM_BYTES = 8
 REMEMBERED_TERMS = 100_000
 POSITION = "position"
@@ -131,13 +146,17 @@ FOOTER = struct.Struct("<II")
 FOOTER_MARK = 1337
 
 
-def _hashed(terms: Iterable[str], catalog: str) -> Iterator[str]:
-    return (_hash(term, catalog) for term in terms)
+def _words(document: StoredDocument, chunk: Chunk, catalog: str) -> Iterator[str]:
+    """Give the hashes of a chunk's terms, in order, those of its title and headings first."""
+    language = document.language
+    text = searched_text(document.title, chunk.section, chunk.text)
+    return (_hash(term, language, catalog) for term in terms(text, language))
 
 
 @lru_cache(REMEMBERED_TERMS)
-def _hash(term: str, catalog: str) -> str:
-    return hashlib.blake2b(term.encode(), digest_size=TERM_BYTES, key=catalog.encode()).hexdigest()
+def _hash(term: str, language: str | None, catalog: str) -> str:
+    """Hash a term of a language: what the stem of another one would mean there, nobody asks for."""
+    return hashlib.blake2b(f"{language} {term}".encode(), digest_size=TERM_BYTES, key=catalog.encode()).hexdigest()
 
 
 def _make_schema() -> tantivy.Schema:
@@ -151,6 +170,18 @@ def _make_schema() -> tantivy.Schema:
 
 
 _schema = _make_schema()
+
+
+def _share(searcher: tantivy.Searcher, words: Sequence[str]) -> tantivy.Query | None:
+    """Build a query of the terms of one language that scores from 0 to 1; None where no chunk has any of them."""
+    holders = {word: searcher.doc_freq("terms", word) for word in words}
+    known = [word for word, number in holders.items() if number]
+    if not known:
+        return None
+    # Rows that are gone are counted among the holders until tantivy merges them away, and not among all.
+    chunks = max(searcher.num_docs, *holders.values())
+    weights = (math.log(1 + (chunks - number + 0.5) / (number + 0.5)) for number in holders.values())
+    return tantivy.Query.boost_query(_any_of("terms", known), 1 / ((BM25_K1 + 1) * sum(weights)))
 
 
 def _any_of(field: str, values: Sequence[str]) -> tantivy.Query:

@@ -1,13 +1,16 @@
 """Searches by meaning and by words at once, and merges the two rankings."""
 
-from collections.abc import Callable, Iterable, Sequence, Set
+from collections.abc import Callable, Sequence, Set
 from dataclasses import asdict
+from operator import itemgetter
 from typing import Any
 
+import numpy as np
 from langchain_core.callbacks import CallbackManagerForRetrieverRun
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 from langchain_core.retrievers import BaseRetriever
+from numpy.typing import NDArray
 from pydantic import ConfigDict
 
 from index.copies import fold_copies
@@ -18,20 +21,24 @@ Ranking = Sequence[tuple[str, float]]
 
 DEPTHS = (50, 200, 800)
 """How many chunks each arm brings to the fusion; more than the first only where too few differ."""
+LEXICAL_WEIGHT = 7.0
+"""What it counts that a chunk has all words of a question, in standard deviations; docs/quality.md has other values."""
+BY_CHANCE = 256
+"""How many chunks stand for all others. Their spread is then known to 5 in 100."""
 READ_AT_ONCE = 4
 """How many times k passages are read to find k that differ, and the copies of these."""
 
 
 class HybridRetriever(BaseRetriever):
-    """Dense and lexical retrieval, fused by rank; a LangChain retriever, for chains of any kind."""
+    """Dense and lexical retrieval, fused by score; a LangChain retriever, for chains of any kind."""
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
     embeddings: Embeddings
     dense: Callable[[Sequence[float], int, Set[str] | None], Ranking]
-    """Vector, count and the documents to search, None for all, to chunk ids."""
+    """Vector, count and the documents to search, None for all, to chunk ids and scores, see `standardised`."""
     lexical: Callable[[str, int, Set[str] | None], Ranking]
-    """Question, count and the documents to search, None for all, to chunk ids."""
+    """Question, count and the documents to search, None for all, to chunk ids and shares of the question, 0 to 1."""
     chosen: Callable[[Filter], Set[str] | None]
     """Filter to the ids of the documents that meet it, None for all."""
     read: Callable[[Ranking], list[Passage]]
@@ -50,9 +57,9 @@ class HybridRetriever(BaseRetriever):
         vector = self.embeddings.embed_query(query)
         passages: list[Passage] = []
         for depth in DEPTHS:
-            rankings = [self.dense(vector, depth, documents), self.lexical(query, depth, documents)]
-            passages = self._different(reciprocal_rank_fusion(rankings))
-            if len(passages) == self.k or all(len(ranking) < depth for ranking in rankings):
+            dense, lexical = self.dense(vector, depth, documents), self.lexical(query, depth, documents)
+            passages = self._different(fused(dense, lexical))
+            if len(passages) == self.k or max(len(dense), len(lexical)) < depth:
                 break
         return passages
 
@@ -72,19 +79,32 @@ class HybridRetriever(BaseRetriever):
         return [_as_document(passage) for passage in self.search(query, where)]
 
 
-def reciprocal_rank_fusion(rankings: Iterable[Ranking], damping: int = 10) -> Ranking:
-    """Merge rankings: a chunk's score is the sum of 1 / (damping + rank) over the rankings that hold it.
+def fused(dense: Ranking, lexical: Ranking) -> Ranking:
+    """Merge a ranking by meaning and one by words: a chunk's score is what both say of it, added up.
 
-    damping: no unit; 60 in the paper, but 10 finds more on short lists of French passages. Scores are only good for
-    ordering.
+    dense: as `standardised` gives it. lexical: shares of the question. A chunk that only one ranking holds counts in
+    the other as the last one of it, or as nothing. What speaks for words is not their rank, but how much of the
+    question they are: of one in another language than the documents it is nearly nothing, and then meaning decides.
 
-    References: Cormack, Clarke and Büttcher, Reciprocal rank fusion, SIGIR 2009.
+    References: Bruch, Gai and Ingber, An analysis of fusion functions for hybrid retrieval, ACM TOIS 42, 2023.
     """
-    scores: dict[str, float] = {}
-    for ranking in rankings:
-        for rank, (chunk, _) in enumerate(ranking, start=1):
-            scores[chunk] = scores.get(chunk, 0.0) + 1 / (damping + rank)
-    return sorted(scores.items(), key=lambda item: (-item[1], item[0]))
+    scores = dict(dense)
+    unseen = dense[-1][1] if dense else 0.0
+    for chunk, share in lexical:
+        scores[chunk] = scores.get(chunk, unseen) + LEXICAL_WEIGHT * share
+    return sorted(scores.items(), key=itemgetter(1), reverse=True)
+
+
+def standardised(dense: Ranking, by_chance: NDArray[np.float32]) -> Ranking:
+    """Say how much nearer to a question chunks are than any: in standard deviations of the others' cosines.
+
+    Models differ in what range their cosines are, and questions too; in a small corpus and a large one, with a filter
+    and without, the same chunk has the same score.
+
+    by_chance: cosines of the question with chunks of all documents, shape (n_chunks,).
+    """
+    usual, spread = by_chance.mean(), by_chance.std() or 1.0
+    return [(chunk, float((cosine - usual) / spread)) for chunk, cosine in dense]
 
 
 def _as_document(passage: Passage) -> Document:

@@ -17,6 +17,10 @@ TokenSpans = Callable[[str], list[Span]]
 
 SPLITTER = "sentences/1"
 """Raised when the same text is cut in another way: an index belongs to the splitter that it was made with."""
+HEADED = "headed/1"
+"""Raised when a chunk is searched by another text, see `searched_text`: an index belongs to it as well."""
+HEADING_CHARACTERS = 200
+"""How much of a title and of the headings goes in front of a chunk: 50 to 70 tokens at the most."""
 TOKEN_CHARACTERS = 64
 """A longer token counts as several: some vocabularies take a line of unknown signs for one token."""
 FULL = 0.6
@@ -196,6 +200,15 @@ class _Units:
     def reach(self, first: int, tokens: int) -> int:
         """Say up to which unit, exclusive, so many tokens go."""
         return bisect_right(self.tokens_before, self.tokens_before[first] + tokens) - 1
+
+
+def searched_text(title: str, section: str | None, text: str) -> str:
+    """Give the text that a chunk is embedded and its terms are taken from: under its title and its headings.
+
+    A paragraph in the middle of a document seldom says what it is about; the title does.
+    """
+    heading = f"{title} › {section}" if section else title
+    return f"{heading[:HEADING_CHARACTERS].replace('_', ' ')}\n\n{text}"
 
 
 def _counted(spans: list[Span]) -> list[Span]:

@@ -20,6 +20,7 @@ from langchain_text_splitters import TextSplitter
 from index.catalog import Catalog, Chunk, StoredDocument, Vector, document_id
 from index.errors import IndexingError, NothingToIndex, SourceNotFound, UnreadableFile
 from index.load import load, loader_id
+from index.split import searched_text
 from index.stop import NEVER, Stop, Stopped
 from index.types import Progress, Source, SyncReport, Unreadable
 from index.walk import Found, hash_of, is_below, real, resolved, shown
@@ -325,7 +326,12 @@ def _embedded(
 
     Stopped, it still gives the documents of which every chunk is embedded.
     """
-    texts = [chunk.text for _, outcome in batch if isinstance(outcome, StoredDocument) for chunk in outcome.chunks]
+    texts = [
+        searched_text(outcome.title, chunk.section, chunk.text)
+        for _, outcome in batch
+        if isinstance(outcome, StoredDocument)
+        for chunk in outcome.chunks
+    ]
     vectors: list[Vector] = [NO_VECTOR] * len(texts)
     # Texts of like length share a call: little is wasted on padding.
     order = sorted(range(len(texts)), key=lambda place: len(texts[place]))

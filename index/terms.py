@@ -80,7 +80,7 @@ FUNCTION_WORDS = {
         un una unas uno unos y ya yo
     """,
 }
-"""Words of grammar and of asking, without accents. In the index they stay: BM25 gives them little weight."""
+"""Words of grammar and of asking, without accents. In the index they stay, for questions that have no others."""
 
 MARKS_IN_WORDS = "\u0900-\u0963\u0966-\u0dff\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"
 """Vowel signs of Indian and South-East Asian scripts are not letters to `\\w`."""
@@ -129,13 +129,16 @@ def content_terms(text: str, language: str | None) -> list[str]:
     ]
 
 
-def query_terms(question: str, languages: Iterable[str]) -> list[str]:
-    """Turn a question into the terms that documents of these languages have, in order, without repetition.
+def query_terms(question: str, languages: Iterable[str | None]) -> dict[str | None, list[str]]:
+    """Turn a question into the terms that documents of each of these languages have, in order, without repetition.
 
-    languages: those of the index, ISO 639-1. None of them: the words are not stemmed.
+    languages: those of the index, ISO 639-1; None for documents whose language is not known. Words of grammar are
+    left out, unless there is nothing else.
     """
-    stemmed_as: list[str | None] = [*languages] or [None]
-    return list(dict.fromkeys(term for language in stemmed_as for term in terms(question, language)))
+    return {
+        language: list(dict.fromkeys(content_terms(question, language) or terms(question, language)))
+        for language in languages
+    }
 
 
 def _tokens(text: str) -> list[str]:

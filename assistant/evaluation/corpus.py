@@ -26,7 +26,7 @@ from index.catalog import SCHEMA, document_id
 from index.sync import Load
 
 CHUNKS_DEPEND_ON = ("embed", "language", "models", "sentences", "split", "sync")
-TERMS_DEPEND_ON = ("language", "lexical", "terms")
+TERMS_DEPEND_ON = ("language", "lexical", "split", "terms")
 """Modules of the index, a change of which makes old, what is kept."""
 
 

@@ -13,9 +13,11 @@ import pytest
 from langchain_core.embeddings import Embeddings
 
 from index import IndexSettings
-from index.build import Recipe, open_matching, open_or_create, own, rebuild
+from index.build import Recipe, open_matching, open_or_create, own, rebuild, recipe
+from index.catalog import Catalog
 from index.errors import EmbeddingMismatch, IndexingError, IndexLocked, NothingToIndex
 from index.lock import lock
+from index.split import HEADED
 from index.stop import Stop, Stopped
 from index.sync import plan
 from index.types import SyncReport
@@ -89,6 +91,18 @@ def test_an_index_is_made_again_from_the_files_of_all_its_roots_with_another_mod
     assert pieces(index) == WHOLE_INDEX
     with pytest.raises(EmbeddingMismatch):
         own(IndexSettings(path=index), OLD, open_matching)
+
+
+def test_an_index_of_an_older_version_says_how_to_make_it_again(tmp_path: Path) -> None:
+    now = recipe(IndexSettings()).name
+    before = now.replace(f"; {HEADED}", "")
+    Catalog.create(tmp_path / "catalog.sqlite", before).close()
+
+    with pytest.raises(EmbeddingMismatch) as told:
+        own(IndexSettings(path=tmp_path), recipe(IndexSettings()), open_matching)
+
+    assert f"built with {before}; this version, with the settings as they are, builds {now}." in str(told.value)
+    assert str(told.value).endswith("build it again: assistant index --rebuild")
 
 
 def test_paths_that_are_named_are_added_to_the_roots(index: Path, tmp_path: Path) -> None:

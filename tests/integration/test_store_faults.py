@@ -239,7 +239,7 @@ def answers(folder: Path) -> dict[str, list[str]]:
     found = {
         word: [
             passage.text
-            for ranking in (vectors.search(vector_of(word), 1), lexical.search([word], 1))
+            for ranking in (vectors.search(vector_of(word), 1), lexical.search({"fr": [word]}, 1))
             for passage in catalog.passages(ranking)
         ]
         for word in PROBES
@@ -354,7 +354,7 @@ def lexical_answers(folder: Path) -> dict[str, list[str]]:
     catalog = Catalog.open(folder / "catalog.sqlite")
     lexical = LexicalIndex.open(folder / "lexical")
     follow(catalog, lexical)
-    found = {word: [p.text for p in catalog.passages(lexical.search([word], 1))] for word in PROBES}
+    found = {word: [p.text for p in catalog.passages(lexical.search({"fr": [word]}, 1))] for word in PROBES}
     catalog.close()
     return found
 

@@ -127,6 +127,19 @@ def test_passages_tell_their_day_and_every_file_they_lie_in(catalog: Catalog) ->
     assert [(file.source, file.name) for file in passage.also_in] == [(id, "a.txt")]
 
 
+def test_chunks_by_chance_are_of_many_documents_and_the_same_every_time(catalog: Catalog) -> None:
+    for name in "abcd":
+        put(catalog, f"/docs/{name}.txt", name, "fr", None)
+
+    every = catalog.by_chance(1000)
+    some = catalog.by_chance(3)
+
+    assert every.shape == (4, 256)
+    assert some.shape == (3, 256)
+    assert all(any(np.array_equal(row, other) for other in every) for row in some)
+    np.testing.assert_array_equal(some, catalog.by_chance(3))
+
+
 def test_the_nearest_chunks_are_those_of_the_highest_cosine(catalog: Catalog) -> None:
     ids = [put(catalog, f"/docs/{text}.txt", text, "fr", None) for text in ("chat noir", "chien noir", "vache", "chat")]
 

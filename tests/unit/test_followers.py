@@ -46,7 +46,7 @@ class Lexical:
         self.index = LexicalIndex.open(folder)
 
     def search(self, word: str, k: int = 3) -> list[str]:
-        return [id for id, _ in self.index.search(terms(word, "fr"), k)]
+        return [id for id, _ in self.index.search({"fr": terms(word, "fr")}, k)]
 
     def close(self) -> None:
         pass
@@ -104,7 +104,11 @@ def open_arm(request: pytest.FixtureRequest) -> Iterator[OpenArm]:
 in_a_folder = pytest.mark.parametrize("open_arm", ["open_in_folder", "open_lexical"], indirect=True)
 
 
-def put(catalog: Catalog, words: Iterable[str], version: str = "") -> None:
+def ids(ranking: Iterable[tuple[str, float]]) -> list[str]:
+    return [id for id, _ in ranking]
+
+
+def put(catalog: Catalog, words: Iterable[str], version: str = "", language: str = "fr") -> None:
     for word in words:
         text = f"le {word} {version}"
         vector = np.array(embeddings.embed_query(text), np.float32)
@@ -112,7 +116,7 @@ def put(catalog: Catalog, words: Iterable[str], version: str = "") -> None:
             content_hash=hashlib.sha256(text.encode()).hexdigest(),
             title=word,
             text=text,
-            language="fr",
+            language=language,
             date=None,
             chunks=(Chunk(0, text, None, vector),),
         )
@@ -298,7 +302,7 @@ def test_scores_are_higher_for_better_and_best_comes_first(catalog: Catalog, ope
     if isinstance(arm, Dense):
         found = arm.index.search(embeddings.embed_query("le chat"), 5)
     else:
-        found = arm.index.search(["le", "chat"], 5)
+        found = arm.index.search({"fr": ["le", "chat"]}, 5)
     scores = [score for _, score in found]
     assert scores == sorted(scores, reverse=True)
     assert scores[0] > scores[1]
@@ -372,7 +376,7 @@ def test_terms_are_searched_as_they_are_and_never_read_as_query_syntax(catalog: 
     arm = Lexical(tmp_path / "lexical")
     follow(catalog, arm.index)
     for word in ["*", '"', "id:position", "chat AND chien", "+chat", "(", "", "position", "\\", "a" * 70_000]:
-        assert arm.index.search([word], 5) == []
+        assert arm.index.search({"fr": [word]}, 5) == []
 
 
 def test_words_are_stored_as_hashes_that_differ_from_catalog_to_catalog(catalog: Catalog, tmp_path: Path) -> None:
@@ -421,9 +425,58 @@ def test_following_stops_between_two_batches_and_goes_on_from_there(catalog: Cat
 def test_a_rare_term_counts_more_than_a_frequent_one(catalog: Catalog, tmp_path: Path) -> None:
     arm = Lexical(tmp_path / "lexical")
     follow(catalog, arm.index)
-    (first, best), (_, second), *_ = arm.index.search(["le", "chat"], 5)
+    (first, best), (_, second), *_ = arm.index.search({"fr": ["le", "chat"]}, 5)
     assert title(catalog, [first]) == ["chat"]
     assert best > second
+
+
+def test_a_score_is_the_share_of_the_question_that_a_chunk_has(catalog: Catalog, tmp_path: Path) -> None:
+    arm = Lexical(tmp_path / "lexical")
+    follow(catalog, arm.index)
+
+    [(_, whole)] = arm.index.search({"fr": ["chat"]}, 5)
+    [(_, half)] = arm.index.search({"fr": ["chat", "unheard"]}, 5)
+
+    assert 0.5 < whole < 1
+    assert half < whole / 2
+    assert arm.index.search({"fr": ["chat"], "en": ["unheard"], None: []}, 5) == arm.index.search({"fr": ["chat"]}, 5)
+    assert arm.index.search({"fr": ["unheard"]}, 5) == []
+    assert arm.index.search({}, 5) == []
+
+
+def test_a_word_of_many_chunks_that_are_gone_still_speaks_for_the_one_that_stays(tmp_path: Path) -> None:
+    catalog = Catalog.create(tmp_path / "catalog.sqlite", "hashing")
+    arm = Lexical(tmp_path / "lexical")
+    put(catalog, ["chat", *(f"chat {number}" for number in range(30))])
+    follow(catalog, arm.index)
+    catalog.remove([f"/docs/chat {number}.txt" for number in range(30)])
+    follow(catalog, arm.index)
+
+    [(_, share)] = arm.index.search({"fr": ["chat"]}, 5)
+
+    assert share > 0
+    catalog.close()
+
+
+def test_a_word_is_found_in_documents_of_its_language_alone(catalog: Catalog, tmp_path: Path) -> None:
+    arm = Lexical(tmp_path / "lexical")
+    put(catalog, ["chat room"], language="en")
+    follow(catalog, arm.index)
+
+    found = {language: title(catalog, ids(arm.index.search({language: ["chat"]}, 5))) for language in ("fr", "en")}
+
+    assert found == {"fr": ["chat"], "en": ["chat room"]}
+
+
+def test_a_chunk_is_found_by_the_title_and_the_headings_that_it_stands_under(tmp_path: Path) -> None:
+    catalog = Catalog.create(tmp_path / "catalog.sqlite", "hashing")
+    chunk = Chunk(0, "Il faut deux heures.", None, np.ones(4, np.float32), "Cuisson")
+    catalog.put(StoredDocument("00", "Le_gratin", chunk.text, "fr", None, (chunk,)), ["/docs/gratin.txt"])
+    arm = Lexical(tmp_path / "lexical")
+    follow(catalog, arm.index)
+
+    assert [len(arm.search(word)) for word in ("gratin", "cuisson", "heures", "soupe")] == [1, 1, 1, 0]
+    catalog.close()
 
 
 def test_documents_are_stemmed_in_their_own_language(tmp_path: Path) -> None:

@@ -1,5 +1,8 @@
+import numpy as np
+import pytest
+
 from index import File, Filter, Passage
-from index.search import DEPTHS, HybridRetriever, reciprocal_rank_fusion
+from index.search import DEPTHS, LEXICAL_WEIGHT, HybridRetriever, fused, standardised
 from tests.fakes import HashingEmbeddings, passage
 
 PASSAGES = {name: passage(f"texte {name}", start=at, section="Chapitre 1") for at, name in enumerate("abc")}
@@ -16,20 +19,54 @@ def retriever(dense, lexical, k=8):
     )
 
 
-def test_what_both_rankings_hold_comes_before_what_one_ranks_alike():
-    fused = reciprocal_rank_fusion([[("a", 9.0), ("b", 8.0)], [("c", 0.9), ("b", 0.8)]])
-
-    assert [name for name, _ in fused] == ["b", "a", "c"]
+def ranked(dense, lexical):
+    return [name for name, _ in fused(dense, lexical)]
 
 
-def test_a_score_is_the_sum_of_damped_reciprocal_ranks():
-    fused = dict(reciprocal_rank_fusion([[("a", 9.0), ("b", 8.0)], [("b", 0.9)]], damping=60))
+def test_what_has_the_words_and_the_meaning_comes_first():
+    assert ranked([("a", 3.0), ("b", 2.5), ("c", 1.0)], [("b", 0.4), ("d", 0.4)]) == ["b", "d", "a", "c"]
 
-    assert fused == {"a": 1 / 61, "b": 1 / 62 + 1 / 61}
+
+def test_a_chance_word_does_not_outweigh_the_meaning_and_most_of_the_words_do():
+    dense = [("a", 3.0), ("b", 2.0), ("c", 1.0)]
+
+    assert ranked(dense, [("c", 0.1)])[0] == "a"
+    assert ranked(dense, [("c", 0.7)])[0] == "c"
+
+
+def test_a_score_is_the_sum_of_both_and_who_is_not_found_counts_as_the_last():
+    found = dict(fused([("a", 3.0), ("b", 2.0)], [("a", 0.5), ("c", 0.25)]))
+
+    assert found == {"a": 3 + LEXICAL_WEIGHT * 0.5, "b": 2, "c": 2 + LEXICAL_WEIGHT * 0.25}
+
+
+def test_it_does_not_matter_in_what_range_the_cosines_of_a_model_are():
+    by_chance = np.array([0.1, 0.2, 0.3, 0.2])
+    narrow = standardised([("a", 0.8 + 0.9 / 10), ("b", 0.8 + 0.4 / 10)], 0.8 + by_chance / 10)
+
+    assert dict(narrow) == pytest.approx(dict(standardised([("a", 0.9), ("b", 0.4)], by_chance)))
+    assert narrow[0][1] == pytest.approx(0.7 / by_chance.std())
+
+
+def test_where_all_are_alike_the_cosines_stay_finite():
+    assert standardised([("a", 0.9)], np.array([0.9])) == [("a", 0)]
+
+
+@pytest.mark.parametrize(
+    ("dense", "lexical", "expected"),
+    [
+        ([], [], []),
+        ([("a", 0.8)], [], ["a"]),
+        ([], [("a", 0.8)], ["a"]),
+        ([("b", 0.8), ("a", 0.8)], [], ["b", "a"]),
+    ],
+)
+def test_one_ranking_alone_will_do(dense, lexical, expected):
+    assert ranked(dense, lexical) == expected
 
 
 def test_the_retriever_returns_k_passages_best_first():
-    found = retriever([("a", 1.0), ("b", 0.5)], [("b", 3.0), ("c", 1.0)], k=2).search("question")
+    found = retriever([("a", 3.0), ("b", 2.0), ("c", 1.0)], [("b", 0.9), ("c", 0.1)], k=2).search("question")
 
     assert [passage.text for passage in found] == ["texte b", "texte a"]
 

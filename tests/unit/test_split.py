@@ -13,7 +13,7 @@ from tokenizers.pre_tokenizers import ByteLevel, Metaspace
 from tokenizers.trainers import BpeTrainer, UnigramTrainer
 
 from index.sentences import sentences
-from index.split import SentenceSplitter, TokenSpans
+from index.split import HEADING_CHARACTERS, SentenceSplitter, TokenSpans, searched_text
 from tests.fakes import word_spans
 
 SEED = (Path(__file__).parents[2] / "seeds" / "000_04761f5e471519e2.txt").read_text(encoding="utf-8")
@@ -201,3 +201,9 @@ def test_white_space_gives_no_chunk(text: str) -> None:
 def test_an_overlap_above_the_chunk_is_refused() -> None:
     with pytest.raises(ValueError, match="overlap"):
         SentenceSplitter(word_spans, 10, 11)
+
+
+def test_a_chunk_is_searched_under_its_title_and_headings_which_are_cut_where_they_are_long() -> None:
+    assert searched_text("rapport_annuel", None, "Le texte.") == "rapport annuel\n\nLe texte."
+    assert searched_text("Rapport", "Chapitre 2", "Le_texte.") == "Rapport › Chapitre 2\n\nLe_texte."
+    assert len(searched_text("x" * 9999, "y" * 9999, "z")) == HEADING_CHARACTERS + 3

@@ -15,7 +15,7 @@ from index.catalog import Catalog
 from index.errors import IndexingError, NothingToIndex, SourceNotFound, StoreUnavailable, UnreadableFile
 from index.load import LOADERS, Loader, load
 from index.loaders.parts import Loaded, Part
-from index.split import SentenceSplitter
+from index.split import SentenceSplitter, searched_text
 from index.stop import Stop, Stopped
 from index.sync import BATCH_CHUNKS, CALL_TEXTS, Plan, plan, removal, sync
 from index.types import Progress, SyncReport
@@ -87,16 +87,18 @@ def test_a_folder_is_indexed_with_all_that_is_below_it(
     assert content(catalog)["loup.txt"] == "Le loup court dans la forêt."
 
 
-def test_the_vectors_stored_are_those_of_the_chunks(
+def test_the_vectors_stored_are_those_of_the_chunks_under_their_titles(
     catalog: Catalog, docs: Path, embeddings: HashingEmbeddings
 ) -> None:
     synced(catalog, embeddings, docs)
 
-    chunks = [c for change in catalog.changes(0) if change.document for c in change.document.chunks]
+    documents = [change.document for change in catalog.changes(0) if change.document]
+    chunks = [(document.title, chunk) for document in documents for chunk in document.chunks]
 
     assert len(chunks) == catalog.counts()[1] >= 3
-    for chunk in chunks:
-        assert chunk.vector.tolist() == pytest.approx(embeddings.embed_query(chunk.text), abs=1e-6)
+    for title, chunk in chunks:
+        headed = searched_text(title, chunk.section, chunk.text)
+        assert chunk.vector.tolist() == pytest.approx(embeddings.embed_query(headed), abs=1e-6)
 
 
 def test_an_unchanged_folder_costs_no_call_to_the_embedder(
