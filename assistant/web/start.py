@@ -1,12 +1,13 @@
 """What an empty page says: the name, the greeting, how much is indexed and since when, and questions to begin with.
 
 The questions are made from the documents, one of each until there are enough: one that stands in the document as a
-line of its own, as in lists of frequent questions, else one about its title. Where trying costs nothing, only a
-question that the assistant answers from that very document is shown.
+line of its own, as in lists of frequent questions, else one about a name in it or its title. Where trying costs
+nothing, only a question that the assistant answers from that very document is shown.
 """
 
 import re
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -27,6 +28,9 @@ LINE = re.compile(
     r"|Puis-je|Est-ce|Wh[aoye]|When|How|Can|Do |Does|Is |Are |Should)[^\n?]{12,90}\?)[ \t*]*$",
     re.M,
 )
+NAME = re.compile(r"(?<=[a-zà-ÿ,] )(?<!\bl[ae] )(?<!\bles )(?<!\bthe )[A-ZÀ-Ý][\w-]+(?: [A-ZÀ-Ý][\w-]+){1,2}\b")
+"""Two or three words with capitals within a sentence, without an article: mostly a person."""
+KNOWN = {"fr": "Que sait-on {} ?", "": "What is known about {}?"}
 ABOUT = {"fr": "Que dit « {} » ?", "": "What does “{}” say?"}
 TITLE_CHARACTERS = 70
 
@@ -109,10 +113,14 @@ def examples(
 
 
 def candidates(source: Source, text: str) -> Iterator[str]:
-    """Give questions that a document may answer: the first two it asks itself, and one about its title."""
+    """Give questions that a document may answer: those it asks itself, about the name it has most, about its title."""
+    language = source.language or ""
     yield from list(dict.fromkeys(" ".join(line.split()) for line in LINE.findall(text)))[:2]
+    for name, _ in Counter(NAME.findall(text)).most_common(1):
+        named = f"d’{name}" if name[0] in "AEIOUYÀÉÈÊÎÔH" else f"de {name}"
+        yield KNOWN.get(language, KNOWN[""]).format(named if language == "fr" else name)
     if source.title and len(source.title) <= TITLE_CHARACTERS:
-        yield ABOUT.get(source.language or "", ABOUT[""]).format(source.title)
+        yield ABOUT.get(language, ABOUT[""]).format(source.title)
 
 
 def _anything(_: str, __: Source) -> bool:

@@ -20,6 +20,22 @@ def test_a_document_without_questions_is_asked_about_by_its_title(language: str,
     assert list(candidates(replace(SOURCE, language=language), "Texte.")) == [question]
 
 
+@pytest.mark.parametrize(
+    ("language", "text", "question"),
+    [
+        (
+            "fr",
+            "Hier, Anne Durand est venue. Elle a vu la Maison Blanche avec Jean Petit et Jean Petit.",
+            "de Jean Petit",
+        ),
+        ("fr", "On a vu Émile Zola, dit-on.", "d’Émile Zola"),
+        ("en", "They met Jane Doe there.", "about Jane Doe"),
+    ],
+)
+def test_the_name_that_a_document_has_most_is_asked_about(language: str, text: str, question: str) -> None:
+    assert question in next(candidates(replace(SOURCE, language=language), text))
+
+
 def test_a_question_that_is_not_answered_is_not_shown() -> None:
     shown = examples([SOURCE], lambda _: FAQ, lambda question, _: question.startswith("Que dit"))
 
