@@ -147,6 +147,8 @@ def _chatbot() -> gr.Chatbot:
         layout="panel",
         group_consecutive_messages=False,
         feedback_options=None,
+        # The page's script brings a question into view; what is read then stays where it is.
+        autoscroll=False,
     )
 
 

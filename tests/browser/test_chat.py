@@ -377,6 +377,8 @@ def test_nothing_is_cut_on_a_phone(visits: Visits, size: dict[str, int]) -> None
 
     assert page.evaluate("document.documentElement.scrollWidth") <= size["width"]
     expect(page.get_by_role("button", name="Envoyer")).to_be_in_viewport(ratio=1)
+    expect(page.get_by_role("button", name="Nouvelle conversation")).to_be_in_viewport(ratio=1)
+    assert page.locator("#new").evaluate("button => button.scrollWidth <= button.clientWidth")
     expect(page.locator("#question textarea")).to_be_in_viewport(ratio=1)
     page.locator("a.marker").first.tap()
     expect(page.locator("#panel mark")).to_be_in_viewport()
