@@ -1,11 +1,12 @@
 # Everything runs in .venv, which `make install` makes; `make run` and `make test` call it by themselves.
 # PYTHON=…  another interpreter      PORT=…  another port for the chat page
-# DATA=…    where make evaluate finds the data sets, SETS=… which of them it measures; all by default
+# DATA=…    where make evaluate and make bench find the data sets, SETS=… which of them it measures; all by default
 
 PYTHON ?= python3
 PORT ?= 7860
 DATA ?= ../shared/data
 SETS ?=
+SIZE ?=
 BIN := .venv/bin
 INSTALLED := .venv/installed
 CHROMIUM := $(or $(shell command -v chromium),$(shell command -v chromium-browser),/usr/bin/chromium)
@@ -55,9 +56,11 @@ format: install
 evaluate: install
 	$(BIN)/python -m tests.evaluation.run $(DATA) $(SETS)
 
-# Seconds of the chat page, beside a bare Gradio chat in the same run.
+# Seconds of the chat page, beside a bare Gradio chat in the same run; then speed and size of indexing, as ratios of one
+# run. Half an hour or more, alone on the machine. For a try: make bench SIZE="--passages 40 --times 1 --chunks 1000"
 bench: install browser
 	$(BIN)/python -m tests.browser.bench
+	$(BIN)/python -m tests.evaluation.bench $(DATA)/*/ $(SIZE)
 
 # Of the page in README; of a server that is running: make run in another terminal.
 pictures: install browser

