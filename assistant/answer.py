@@ -6,11 +6,11 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from langchain_core.callbacks import UsageMetadataCallbackHandler
 from langchain_core.retrievers import BaseRetriever
-from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
+from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda, RunnablePassthrough
 
 from assistant.cite import Citer
 from assistant.condense import Condense, by_history, merged
@@ -49,20 +49,24 @@ class Assistant:
     search: a LangChain Runnable from what was asked to a Task, the same with `query` and `passages`.
     answerer: a Runnable from a Task to streamed Claims, and a Confidence where it has one.
     condense: makes a question that stands alone of one that goes on with a conversation.
+    reread: a Runnable from a Task to the same with passages in a better order, and what a reader makes of them.
     `search | answerer` is a chain; each can be traced or swapped.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913
         self,
         index: Index,
         retriever: BaseRetriever,
         answerer: Runnable[Task, Said],
         citer: Citer,
+        *,
         condense: Condense = by_history,
+        reread: Runnable[Task, Task] | None = None,
     ) -> None:
         self.index = index
         self.condense = condense
-        self.search = searcher(retriever, condense)
+        self._reread = reread or RunnablePassthrough()
+        self.search = searcher(retriever, condense) | self._reread
         self.answerer = answerer
         self._citer = citer
 
@@ -75,6 +79,7 @@ class Assistant:
         """Load what the first question needs, which takes seconds, before it is asked."""
         detect("Prêt ?")
         self.index.load()
+        self._reread.invoke(Task(question="…", history=[], query="…", passages=[]))
 
     def ask(self, question: str, history: Sequence[Message] = (), where: Filter = EVERYTHING) -> Answer:
         """Return the answer: the last event of `stream`."""
@@ -192,7 +197,7 @@ def _search(retriever: BaseRetriever, condense: Condense, asked: Asked) -> Task:
         ([Passage.from_document(document) for document in retriever.invoke(text, **options)], weight)
         for text, weight in condensed.searches
     ]
-    return Task(**asked, query=condensed.query, passages=merged(rankings))
+    return cast(Task, {**asked, "query": condensed.query, "passages": merged(rankings)})
 
 
 def _refusal(task: Task) -> str:

@@ -1,12 +1,17 @@
 """The only place where the parts of the assistant are joined; below it there are plain values, no settings."""
 
+from collections.abc import Callable
+
 from langchain_core.runnables import Runnable
 
 from assistant.answer import Assistant
 from assistant.cite import Citer
 from assistant.errors import ModelUnavailable
-from assistant.extract import extractor
+from assistant.extract import extractor, rereader
 from assistant.generate import Patience, Reach, context_of, failing, generator, open_model, or_else
+from assistant.reader.fit import FitReader
+from assistant.reader.model import TrainedReader
+from assistant.reader.reading import Reader
 from assistant.settings import EXTRACTIVE, AssistantSettings
 from assistant.types import Said, Task
 from index import Index, SentenceTransformerEmbeddings
@@ -19,10 +24,14 @@ def open_assistant(index: Index, settings: AssistantSettings) -> Assistant:
     Raises ModelUnavailable when the language model of the settings cannot be opened and nothing may stand in for it.
     """
     tokens = token_embeddings(index.embeddings)
-    extractive = extractor(tokens)
+    extractive = extractor(settings.caution)
     answerer = extractive if settings.model == EXTRACTIVE else _answerer(index, settings, extractive)
     retriever = index.retriever(settings.passages)
-    return Assistant(index, retriever, answerer, Citer(tokens, index.text))
+    reader = READERS[settings.reader](tokens)
+    return Assistant(index, retriever, answerer, Citer(tokens, index.text), reread=rereader(reader))
+
+
+READERS: dict[str, Callable[[SentenceTransformerEmbeddings], Reader]] = {"trained": TrainedReader, "none": FitReader}
 
 
 def _answerer(index: Index, settings: AssistantSettings, extractive: Runnable[Task, Said]) -> Runnable[Task, Said]:

@@ -87,7 +87,7 @@ class Citer:
         doubt: Doubt = "uncited"
         for support in _supports(YES_OR_NO.sub("", sentence), claim, passages, language, check):
             doubt = support.doubt or doubt
-            citation = None if support.doubt else self._verified(support, len(cited) + len(new) + 1, passages)
+            citation = None if support.doubt else self._verified(support, claim, len(cited) + len(new) + 1, passages)
             if citation is None:
                 continue
             known = next((c for c in cited + new if _same_quote(c, citation)), None)
@@ -103,13 +103,15 @@ class Citer:
         unsupported = Unsupported(len(text) - len(marked), len(text), doubt)
         return Piece(text, held.citations, (*held.unsupported, unsupported))
 
-    def _verified(self, support: Support, number: int, passages: Sequence[Passage]) -> Citation | None:
+    def _verified(self, support: Support, claim: Claim, number: int, passages: Sequence[Passage]) -> Citation | None:
         passage = support.passage
         start, end = passage.start + support.start, passage.start + support.end
         quote = passage.text[support.start : support.end]
         if not quote or self._stored(passage.source)[start:end] != quote:
             return None
-        return Citation(number, passage, quote, start, end, self._also_in(quote, passage, passages))
+        pointed = claim.answer if quote == claim.text else None
+        answer = pointed and (start + pointed[0], start + pointed[1])
+        return Citation(number, passage, quote, start, end, self._also_in(quote, passage, passages), answer)
 
     def _also_in(self, quote: str, cited: Passage, passages: Sequence[Passage]) -> tuple[File, ...]:
         """Give the other files, of those that the passages name, in which the words of the quote stand."""

@@ -34,6 +34,16 @@ class AssistantSettings(BaseSettings):
     model_timeout_seconds: int = Field(
         default=60, ge=1, description="How long the language model may be silent, in seconds"
     )
+    reader: Literal["trained", "none"] = Field(
+        default="trained",
+        description="Who reads the passages: the trained reader, or none, and sentences are compared with the question",
+    )
+    caution: float = Field(
+        default=0.45,
+        ge=0,
+        le=1,
+        description="How sure the reader must be that the documents answer, from 0 (always answers) to 1",
+    )
     passages: int = Field(default=8, ge=1, le=50, description="How many passages are read for an answer")
     title: str = Field(default="Sourcier", description="Name of the assistant on its page", min_length=1, max_length=80)
     greeting: str | None = Field(

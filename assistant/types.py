@@ -6,6 +6,7 @@ from typing import Any, Literal, NotRequired
 
 from typing_extensions import TypedDict  # pydantic asks for this one below Python 3.12
 
+from assistant.reader.reading import Reading
 from index.types import File, Filter, Passage
 
 
@@ -32,6 +33,8 @@ class Task(Asked):
     """The question as it stands alone."""
     passages: Sequence[Passage]
     """Best first."""
+    readings: NotRequired[Sequence[Reading]]
+    """What the reader makes of each passage, where there is a reader."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,8 @@ class Claim:
     text: str
     passages: tuple[int, ...]
     """Counted from 1 in the order of the passages given; not yet verified."""
+    answer: tuple[int, int] | None = None
+    """Where in the text the words stand that answer, if an answerer points at them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +94,19 @@ class Citation:
     end: int
     also_in: tuple[File, ...] = ()
     """Other files in which the words of the quote stand."""
+    answer: tuple[int, int] | None = None
+    """Where in the stored text the words of the quote stand that answer, if they were pointed at."""
 
     @property
     def label(self) -> str:
         """Name the place for a reader: "Rapport annuel › Chapitre 2, 2025-11-05, page 3"."""
         page = None if self.passage.page is None else f"page {self.passage.page}"
         return ", ".join(filter(None, [self.passage.place, self.passage.day, page]))
+
+    @property
+    def words(self) -> str | None:
+        """Give the words of the quote that answer: "deux heures et demie"."""
+        return self.answer and self.quote[self.answer[0] - self.start : self.answer[1] - self.start]
 
 
 Doubt = Literal["uncited", "number", "name", "negation", "direction", "meaning"]
@@ -178,6 +190,11 @@ class Answer:
     """None where no language model was asked, or its server does not count."""
 
     @property
+    def short(self) -> str | None:
+        """Give the words that answer, without the sentence around them; None where nobody points at them."""
+        return next((citation.words for citation in self.citations if citation.words), None)
+
+    @property
     def answered(self) -> bool:
         """Say whether the documents hold an answer: it has a verified citation."""
         return bool(self.citations)
@@ -189,6 +206,7 @@ class Answer:
             "query": self.query,
             "answered": self.answered,
             "answer": self.text,
+            "short": self.short,
             "citations": [
                 {
                     "number": citation.number,
@@ -201,6 +219,8 @@ class Answer:
                     "start": citation.start,
                     "end": citation.end,
                     "quote": citation.quote,
+                    "answer": citation.answer
+                    and {"start": citation.answer[0], "end": citation.answer[1], "text": citation.words},
                     "also_in": [asdict(file) for file in citation.also_in],
                 }
                 for citation in self.citations

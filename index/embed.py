@@ -7,7 +7,7 @@ import threading
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 import numpy as np
 from langchain_core.embeddings import Embeddings
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import torch
     from sentence_transformers import SentenceTransformer
     from tokenizers import Tokenizer
+    from transformers import BertModel
 
 BATCH_TEXTS = 32
 E5_PROMPTS: dict[str, str | None] = {"query": "query: ", "document": "passage: "}
@@ -81,14 +82,18 @@ class SentenceTransformerEmbeddings(Embeddings):
 
     def token_spans(self, text: str) -> list[tuple[int, int]]:
         """Return where each token of the text begins and ends, in characters, without special tokens."""
-        return list(self._tokenizer.encode(text, add_special_tokens=False).offsets)
+        return list(self.tokenizer.encode(text, add_special_tokens=False).offsets)
 
     @cached_property
     def max_tokens(self) -> int:
         """How many tokens of a text the model reads, its prompt and special tokens taken off."""
         model = self._transformer
-        prompt = self._tokenizer.encode(model.prompts.get("document") or "").tokens
+        prompt = self.tokenizer.encode(model.prompts.get("document") or "").tokens
         return (model.max_seq_length or 512) - len(prompt)
+
+    def encoder(self) -> "BertModel":
+        """Return the transformer under the model, for whoever reads on with its layers; it must not be changed."""
+        return cast("BertModel", self._transformer[0].auto_model)
 
     def load(self) -> None:
         """Load the model now rather than at the first question."""
@@ -103,7 +108,7 @@ class SentenceTransformerEmbeddings(Embeddings):
         return [self._without_prompt(prompt, text, rows) for text, rows in zip(texts, encoded, strict=True)]
 
     def _without_prompt(self, prompt: str, text: str, rows: "torch.Tensor") -> TokenVectors:
-        offsets = self._tokenizer.encode(prompt + text).offsets[: len(rows)]
+        offsets = self.tokenizer.encode(prompt + text).offsets[: len(rows)]
         kept = [i for i, (_, end) in enumerate(offsets) if end > len(prompt)]
         vectors = rows[kept].float().numpy()
         spans = [(max(offsets[i][0] - len(prompt), 0), offsets[i][1] - len(prompt)) for i in kept]
@@ -154,8 +159,8 @@ class SentenceTransformerEmbeddings(Embeddings):
         return model
 
     @cached_property
-    def _tokenizer(self) -> "Tokenizer":
-        """Hold a copy of the model's tokenizer: it is not shared, as encoding changes its truncation."""
+    def tokenizer(self) -> "Tokenizer":
+        """A copy of the model's tokenizer, which neither cuts nor pads: it is not shared, as encoding changes that."""
         from tokenizers import Tokenizer
 
         copy = Tokenizer.from_str(self._transformer.tokenizer.backend_tokenizer.to_str())

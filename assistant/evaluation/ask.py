@@ -135,10 +135,13 @@ class Examiner:
             numbers["confidence"] = answer.confidence
         if question.quotable:
             language = self._document_language(question)
-            numbers["exact_match"] = exact_match(said, question.answers, language)
-            numbers["f1"] = f1(said, question.answers, language)
+            shortest = answer.short or said
+            numbers["exact_match"] = exact_match(shortest, question.answers, language)
+            numbers["f1"] = f1(shortest, question.answers, language)
             numbers["holds_answer"] = holds(said, question.answers, language)
         gold = self._gold(question)
+        if gold:
+            numbers["read_rank"] = self._found(question, answer.passages)["rank"]
         spans = [
             self._spans(citation.passage.source, citation.start, citation.quote, citation.also_in)
             for citation in answer.citations

@@ -101,8 +101,8 @@ def _mean_of(name: str, columns: Columns, weights: Array) -> Array:
     return mean(columns[name], weights)
 
 
-def _hit(depth: int, columns: Columns, weights: Array) -> Array:
-    ranks = columns["rank"]
+def _hit(depth: int, columns: Columns, weights: Array, rank: str = "rank") -> Array:
+    ranks = columns[rank]
     return mean(np.where(np.isnan(ranks), np.nan, (ranks > 0) & (ranks <= depth)), weights)
 
 
@@ -160,7 +160,10 @@ FIGURES: Mapping[str, Mapping[str, Measure]] = {
         "recall@5": partial(_mean_of, "recall"),
         "own_language": partial(_mean_of, "own_language"),
     },
-    "answers": {name: partial(_mean_of, name) for name in ("exact_match", "f1", "holds_answer", "words")},
+    "answers": {
+        "hit@1_read": partial(_hit, 1, rank="read_rank"),
+        **{name: partial(_mean_of, name) for name in ("exact_match", "f1", "holds_answer", "words")},
+    },
     "citations": {
         "precision": partial(_mean_of, "cited_precision"),
         "recall": partial(_mean_of, "cited_recall"),

@@ -18,6 +18,7 @@ COLUMNS = {
     "recall": "share of the places that answer which are found in five passages",
     "own_language": "1 where the first passage answers, or is in the language of the question",
     "answered": "1 where it was answered, 0 where it was declined",
+    "read_rank": "of the first passage that answers, as the reader ranks those it read; 0 where none does",
     "confidence": "that the documents answer",
     "exact_match": "of the quotes with an answer",
     "f1": "of the quotes with an answer",

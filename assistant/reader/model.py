@@ -1,105 +1,136 @@
-"""A small network that reads a question and a sentence, both as token vectors of the embedding model."""
+"""The trained reader at work; word vectors and lower layers are those of the embedding model, loaded anyway."""
 
+import hashlib
+import threading
 from collections.abc import Sequence
-from functools import cache
+from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from safetensors.torch import load_file
-from torch import Tensor, nn
+from safetensors.torch import load
+from torch import Tensor
 
-Array = NDArray[Any]
+from assistant.reader.network import ANSWER_TOKENS, Encoded, PairTokenizer, ReadingNetwork, share_encoder
+from assistant.reader.reading import Reading, ReadSentence, Span
+from index import Passage, SentenceTransformerEmbeddings
+from index.sentences import sentences
 
-DIMENSION = 384
-"""Of the token vectors of multilingual-e5-small."""
-MAX_TOKENS = 80
-"""Of a question or a sentence; what is longer is read up to there."""
 WEIGHTS = Path(__file__).parent / "weights.safetensors"
+WEIGHTS_SHA256 = "849c72cde74366988a31b38d8605eb138bf1efe23853dc794c30a704abb521ae"
+BATCH_PAIRS = 8
 
 
-class SentenceReader(nn.Module):
-    """Says how well a sentence answers a question: a logit, to be compared with 0 for "none of them does".
+class TrainedReader:
+    """Reads with the network that assistant.reader.train trained; loaded when it first reads.
 
-    Two transformer layers over the tokens of both, each with the cosine of its nearest token on the other side, which
-    a narrow network could not work out by itself; for a token of the question also by how much that is nearer than
-    usual.
-
-    dimension: of the token vectors. width: of the network.
+    embeddings: multilingual-e5-small, whose encoder the network was trained on. Threads may share one instance.
     """
 
-    def __init__(self, dimension: int, width: int = 64, layers: int = 2, heads: int = 4) -> None:
-        super().__init__()
-        self.project = nn.Linear(dimension, width)
-        self.nearest_to_question = nn.Linear(2, width)
-        self.nearest_to_sentence = nn.Linear(1, width)
-        self.side = nn.Embedding(3, width)
-        layer = nn.TransformerEncoderLayer(width, heads, 2 * width, dropout=0.1, batch_first=True, norm_first=True)
-        self.layers = nn.TransformerEncoder(layer, layers, enable_nested_tensor=False)
-        self.score = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, 1))
+    def __init__(self, embeddings: SentenceTransformerEmbeddings) -> None:
+        self._embeddings = embeddings
+        self._loading = threading.Lock()
 
-    def forward(
-        self, question: Tensor, question_mask: Tensor, usual: Tensor, sentence: Tensor, sentence_mask: Tensor
-    ) -> Tensor:
-        """Score pairs.
+    def load(self) -> None:
+        """Load the network now rather than at the first question."""
+        with self._loading:
+            self._network  # noqa: B018
 
-        question, sentence: float32, shape (n_pairs, n_tokens, dimension), unit length; masks: bool, True for a token.
-        usual: each question token's mean cosine with its nearest token of everyday sentences, shape (n_pairs,
-        n_question_tokens). Returns logits, shape (n_pairs,).
-        """
-        cosines = question @ sentence.transpose(1, 2)
-        for_question = cosines.masked_fill(~sentence_mask[:, None, :], -1).amax(2)
-        gains = torch.stack([for_question, for_question - usual], 2)
-        for_sentence = cosines.masked_fill(~question_mask[:, :, None], -1).amax(1).unsqueeze(2)
-        first = self.side.weight[0].expand(len(question), 1, -1)
-        asked = self.project(question) + self.nearest_to_question(gains) + self.side.weight[1]
-        said = self.project(sentence) + self.nearest_to_sentence(for_sentence) + self.side.weight[2]
-        mask = torch.cat([question_mask.new_ones(len(question), 1), question_mask, sentence_mask], 1)
-        read = self.layers(torch.cat([first, asked, said], 1), src_key_padding_mask=~mask)
-        logits: Tensor = self.score(read[:, 0]).squeeze(1)
-        return logits
+    def read(self, question: str, passages: Sequence[Passage]) -> list[Reading]:
+        """Read passages, those of like length together."""
+        self.load()
+        pairs = [self._tokenizer.encode(question, passage.title, passage.text) for passage in passages]
+        readings: dict[int, Reading] = {}
+        order = sorted(range(len(pairs)), key=lambda i: len(pairs[i].ids))
+        for at in range(0, len(order), BATCH_PAIRS):
+            batch = order[at : at + BATCH_PAIRS]
+            with torch.inference_mode():
+                spans, answers = self._network(*self._tokenizer.pad([pairs[i] for i in batch]))
+            for i, logits, answering in zip(batch, spans, answers, strict=True):
+                readings[i] = Reading(float(answering), tuple(read_sentences(passages[i], pairs[i], logits)))
+        return [readings[i] for i in range(len(pairs))]
 
+    @cached_property
+    def _network(self) -> ReadingNetwork:
+        network = ReadingNetwork(share_encoder(self._embeddings.encoder()))
+        network.load_state_dict(stored_weights(), strict=False)
+        return network.to(self._embeddings.encoder().dtype).eval()
 
-@cache
-def load_reader() -> SentenceReader:
-    """Load the trained weights that come with the package; once."""
-    reader = SentenceReader(DIMENSION)
-    reader.load_state_dict({name: weight.float() for name, weight in load_file(WEIGHTS).items()})
-    return reader.eval()
+    @cached_property
+    def _tokenizer(self) -> PairTokenizer:
+        return PairTokenizer(self._embeddings.tokenizer)
 
 
-def read_pairs(reader: SentenceReader, question: Array, usual: Sequence[Array], sentences: Sequence[Array]) -> Array:
-    """Score sentences for one question.
+def read_sentences(passage: Passage, pair: Encoded, logits: Tensor) -> list[ReadSentence]:
+    """Say of each sentence of a passage how likely the answer begins in it, and which of its words it would be.
 
-    question: float32, shape (n_tokens, dimension), unit length; sentences: likewise, one each. usual: one for each
-    sentence, shape (n_tokens,), see SentenceReader.forward. Returns float64 logits, shape (n_sentences,).
+    logits: of first and last token, shape (n_tokens, 2).
     """
-    with torch.inference_mode():
-        logits = reader(*pad([question] * len(sentences)), pad_usual(usual), *pad(sentences))
-    return np.asarray(logits.double().numpy())
+    count = len(pair.spans)
+    if not count:
+        return []
+    own = logits[pair.first : pair.first + count].float().log_softmax(0).numpy()
+    found = []
+    for start, end in sentences(passage.text, passage.language):
+        tokens = [i for i, (a, b) in enumerate(pair.spans) if start <= a < end and b > a]
+        if tokens:
+            first, last = best_span(own[tokens[0] : tokens[-1] + 1])
+            answer = pair.spans[tokens[0] + first][0], pair.spans[tokens[0] + last][1]
+            found.append(
+                ReadSentence((start, end), float(np.exp(own[tokens, 0]).sum()), _trimmed(passage.text, answer))
+            )
+    return found
 
 
-def pad(rows: Sequence[Array]) -> tuple[Tensor, Tensor]:
-    """Stack token vectors of unlike length; tokens past MAX_TOKENS are left out.
-
-    Returns vectors, float32, shape (n, n_tokens, dimension), and mask, bool, shape (n, n_tokens), True for a token.
-    """
-    longest = max(1, min(max(len(row) for row in rows), MAX_TOKENS))
-    vectors = np.zeros((len(rows), longest, DIMENSION), np.float32)
-    mask = np.zeros((len(rows), longest), bool)
-    for i, row in enumerate(rows):
-        kept = row[:longest]
-        vectors[i, : len(kept)] = kept
-        mask[i, : len(kept)] = True
-    return torch.from_numpy(vectors), torch.from_numpy(mask)
+def best_span(logits: np.ndarray) -> tuple[int, int]:
+    """Return first and last token of the best span. logits: of both, shape (n_tokens, 2)."""
+    scores = logits[:, 0, None] + logits[None, :, 1]
+    allowed = np.tril(np.triu(np.ones_like(scores, bool)), ANSWER_TOKENS - 1)
+    first, last = np.unravel_index(np.where(allowed, scores, -np.inf).argmax(), scores.shape)
+    return int(first), int(last)
 
 
-def pad_usual(rows: Sequence[Array]) -> Tensor:
-    """Stack rows of unlike length as `pad` does; float32, shape (n, n_tokens)."""
-    longest = max(1, min(max(len(row) for row in rows), MAX_TOKENS))
-    stacked = np.zeros((len(rows), longest), np.float32)
-    for i, row in enumerate(rows):
-        stacked[i, : min(len(row), longest)] = row[:longest]
-    return torch.from_numpy(stacked)
+def stored_weights() -> dict[str, Tensor]:
+    """Read the weights that come with the package, once their hash is known to be right."""
+    content = WEIGHTS.read_bytes()
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != WEIGHTS_SHA256:
+        raise ValueError(
+            f"{WEIGHTS} is not the file this version knows (SHA-256 {digest[:12]}…). Install sourcier again"
+        )
+    return unpack(load(content))
+
+
+def pack(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Store matrices in 8 bits, with a scale for each row; the rest in float16."""
+    packed: dict[str, Tensor] = {}
+    for name, weight in weights.items():
+        if weight.dim() < 2:
+            packed[name] = weight.half()
+            continue
+        scale = (weight.abs().amax(1, keepdim=True) / 127).clamp_min(1e-8).half()
+        packed[name] = (weight / scale.float()).round().clamp(-127, 127).to(torch.int8)
+        packed[f"{name}{SCALE}"] = scale
+    return packed
+
+
+def unpack(packed: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Undo `pack`; float32."""
+    return {
+        name: weight.float() * packed[f"{name}{SCALE}"].float() if f"{name}{SCALE}" in packed else weight.float()
+        for name, weight in packed.items()
+        if not name.endswith(SCALE)
+    }
+
+
+SCALE = ".scale"
+
+
+def _trimmed(text: str, span: Span) -> Span:
+    """Leave out white space and marks around the words that answer."""
+    start, end = span
+    while start < end and not text[start].isalnum() and text[start] not in "«\"'“(-−+€$£":
+        start += 1
+    while end > start and text[end - 1] in " \t\n.,;:!?":
+        end -= 1
+    return start, end

@@ -1,198 +1,258 @@
-"""Trains the reader on question-answering folders, and writes weights.safetensors.
+"""Trains the reader on question-answering data sets, on a processor.
 
-    python -m assistant.reader.train CACHE FOLDER… --output assistant/reader/weights.safetensors
+    python -m assistant.reader.train FOLDER=VISITS… --output FILE [--steps N] [--checkpoint FILE]
 
-Each question gets the candidates that the assistant itself would read: sentences of the passages it retrieves, best
-fitting first. The network learns which of them holds the answer, or, where the sentence that holds it was taken away
-or the question has no answer, that none does. One article in five, by title, is held back and measured on after each
-epoch.
+Each folder holds corpus.jsonl and questions.jsonl, as assistant.evaluation.data describes them; VISITS says how often
+its questions are read, less than once where they are translations of each other. One document in five, by title, is
+held back and measured. The same data and visits give the same batches; with --checkpoint, a run that was stopped goes
+on where it was.
+
+Whether a passage answers is learnt from every pair, the words that answer from the pairs that tell them. Of passages
+that people judged together the best one is trained to answer, where one of them does (Dietterich, Lathrop and
+Lozano-Pérez, Artificial Intelligence 89, 1997), and the best ones not to, where none does.
 """
 
 import argparse
 import logging
 import random
 import sys
+import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 import numpy as np
 import torch
 from safetensors.torch import save_file
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
-from assistant.evaluation.corpus import index_records, record_key
-from assistant.evaluation.data import Question, Record, by_language, is_held_back, read_questions, read_records
 from assistant.evaluation.metrics import auroc
-from assistant.extract import READ_SENTENCES, Reader, TokenEmbeddings, against_none, best_fitting
-from assistant.reader.model import DIMENSION, Array, SentenceReader, pad, pad_usual, read_pairs
-from index import Index, TokenVectors
-from index.sentences import sentences
+from assistant.reader.model import best_span, pack
+from assistant.reader.network import Encoded, PairTokenizer, ReadingNetwork, open_encoder
+from assistant.reader.pairs import Asked, Judged, Pair, read_folder, visits
+from index import SentenceTransformerEmbeddings
+from index.models import PACKAGED, find_model
 
-PASSAGES = 6
-KEPT_CANDIDATES = 24
-TAKEN_AWAY = 0.35
-"""Share of questions whose answering sentence is taken away: the others of its passage are near misses."""
-BATCH_QUESTIONS = 16
-LEARNING_RATE = 1.5e-3
 SEED = 0
+BATCH_PAIRS = 16
+BATCHES_SORTED = 16
+"""Batches are cut from so many batches' pairs sorted by length, so that little is padded."""
+LEARNING_RATE = 2e-4
+HEAD_LEARNING_RATE = 1e-3
+WARM_UP_STEPS = 100
+JUDGED_AT_ONCE = 4
+HARDEST = 3
+"""How many of the passages judged together, none of which answers, are trained on."""
+MEASURE_EVERY = 300
+"""Steps."""
+MEASURED = 60
+"""Questions held back of each folder that are measured while it trains."""
 
 log = logging.getLogger("train")
 
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Example:
-    """A question as token vectors, with the sentences that answer it and those that do not, best fitting first."""
-
-    question: Array
-    usual: Array
-    """See SentenceReader.forward."""
-    gold: list[Array]
-    others: list[Array]
-    candidates: list[Array]
-    """As the assistant would read them."""
-    among: list[bool]
-    """Whether each candidate is gold."""
-    held_back: bool
-
-
-class Remembered:
-    """Token vectors of texts seen before, in half precision, so that nothing is embedded twice."""
-
-    def __init__(self, embeddings: TokenEmbeddings) -> None:
-        self._embeddings = embeddings
-        self._known: dict[str, TokenVectors] = {}
-        self.embed_query_tokens = cache(embeddings.embed_query_tokens)
-
-    def embed_document_tokens(self, texts: list[str]) -> list[TokenVectors]:
-        """Embed each token of texts."""
-        new = sorted({text for text in texts if text not in self._known})
-        for text, tokens in zip(new, self._embeddings.embed_document_tokens(new) if new else [], strict=True):
-            self._known[text] = TokenVectors(tokens.vectors.astype(np.float16), tokens.spans)
-        return [self._known[text] for text in texts]
+Batch = list[Pair] | list[Judged]
 
 
 def main() -> None:
-    """Read the command line, make examples, train, write."""
+    """Read the command line, make pairs, train, write."""
     parser = argparse.ArgumentParser(prog="python -m assistant.reader.train", description=__doc__.splitlines()[0])
-    parser.add_argument("cache", type=Path, help="folder for the indexes of the corpora, used again next time")
-    parser.add_argument("folders", type=Path, nargs="+", help="folders with corpus.jsonl and questions.jsonl")
+    parser.add_argument("folders", nargs="+", metavar="FOLDER=VISITS", help="with corpus.jsonl and questions.jsonl")
     parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--steps", type=int, help="stop after so many batches; by then the learning rate is zero")
+    parser.add_argument("--checkpoint", type=Path, help="written every few minutes, and read where it exists")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
-    examples = [example for folder in arguments.folders for example in make_examples(folder, arguments.cache)]
-    reader = train(examples, arguments.epochs)
-    save_file({name: weight.half() for name, weight in reader.state_dict().items()}, arguments.output)
-
-
-def make_examples(folder: Path, cache: Path) -> Iterator[Example]:
-    """Give an example for each question of a folder."""
-    groups = by_language(read_records(folder), read_questions(folder / "questions.jsonl"))
-    for number, (records, questions) in enumerate(groups):
-        log.info("%s: %d documents, %d questions", folder.name, len(records), len(questions))
-        with index_records(records, cache / f"{folder.name}-{number}") as index:
-            reader = Reader(embeddings := Remembered(index.embeddings))
-            by_id = {record.id: record for record in records}
-            for question in questions:
-                yield make_example(question, by_id.get(question.document or ""), index, reader, embeddings)
-
-
-def make_example(
-    question: Question, record: Record | None, index: Index, reader: Reader, embeddings: TokenEmbeddings
-) -> Example:
-    """Find the sentences of a question as the assistant finds them, and say which of them answer."""
-    asked = embeddings.embed_query_tokens(question.text)
-    found = best_fitting(asked, index.retriever(PASSAGES).search(question.text), embeddings)[:KEPT_CANDIDATES]
-    gold = gold_sentences(question, record, index)
-    holds_answer = [any(answer.lower() in sentence.text.lower() for answer in question.answers) for sentence in found]
-    return Example(
-        question=asked.vectors.astype(np.float16),
-        usual=reader.usual(asked, record.language if record else question.language),
-        gold=[tokens.vectors for tokens in embeddings.embed_document_tokens(sorted(gold))],
-        others=[sentence.tokens.vectors for sentence, holds in zip(found, holds_answer, strict=True) if not holds],
-        among=[sentence.text in gold for sentence in found[:READ_SENTENCES]],
-        candidates=[sentence.tokens.vectors for sentence in found[:READ_SENTENCES]],
-        held_back=is_held_back(question, record),
-    )
-
-
-def gold_sentences(question: Question, record: Record | None, index: Index) -> set[str]:
-    """Return the sentences of the record in which an answer begins."""
-    if record is None or not question.answerable:
-        return set()
-    text = index.text(record_key(record))
-    spans = sentences(text, record.language)
-    return {text[start:end] for start, end in spans if any(start <= at < end for at in question.starts)}
-
-
-def train(examples: Sequence[Example], epochs: int) -> SentenceReader:
-    """Train a reader, and report on the examples held back after each epoch."""
+    visits_of = dict(folder.rsplit("=", 1) for folder in arguments.folders)
+    asked = {Path(folder).name: (read_folder(Path(folder)), float(times)) for folder, times in visits_of.items()}
     torch.manual_seed(SEED)
-    chance = random.Random(SEED)  # noqa: S311 - nothing secret
-    learnt = [example for example in examples if not example.held_back and example.others]
-    kept = [example for example in examples if example.held_back and example.candidates]
-    reader = SentenceReader(DIMENSION)
-    optimizer = torch.optim.AdamW(reader.parameters(), lr=LEARNING_RATE, weight_decay=0.02)
-    steps = epochs * (len(learnt) // BATCH_QUESTIONS)
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: min(1.0, (step + 1) / 200) * (1 - step / steps)
+    folder = find_model(PACKAGED)
+    network = ReadingNetwork(open_encoder(folder, torch.float32))
+    tokenizer = PairTokenizer(SentenceTransformerEmbeddings(PACKAGED).tokenizer)
+    train(network, tokenizer, asked, arguments.checkpoint, arguments.steps)
+    save_file(pack(network.trained()), arguments.output)
+
+
+def train(
+    network: ReadingNetwork,
+    tokenizer: PairTokenizer,
+    asked: dict[str, tuple[list[Asked | Judged], float]],
+    checkpoint: Path | None,
+    steps: int | None = None,
+) -> None:
+    """Train on the questions that are not held back, each visited so often, and measure on those that are."""
+    network.freeze()
+    batches = list(_batches(asked))[:steps]
+    held_back = {name: _measured(questions) for name, (questions, _) in asked.items()}
+    heads = [*network.span.parameters(), *network.answers.parameters()]
+    body = [weight for weight in network.encoder.parameters() if weight.requires_grad]
+    optimizer = torch.optim.AdamW(
+        [{"params": body, "lr": LEARNING_RATE}, {"params": heads, "lr": HEAD_LEARNING_RATE}],
+        weight_decay=0.01,
+        fused=True,
     )
-    for epoch in range(epochs):
-        chance.shuffle(learnt)
-        reader.train()
-        losses = []
-        for at in range(0, len(learnt) - BATCH_QUESTIONS + 1, BATCH_QUESTIONS):
-            loss = batch_loss(reader, learnt[at : at + BATCH_QUESTIONS], chance)
-            optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            torch.nn.utils.clip_grad_norm_(reader.parameters(), 1.0)
-            optimizer.step()
-            schedule.step()
-            losses.append(loss.item())
-        log.info("epoch %d: loss %.3f; held back: %s", epoch + 1, float(np.mean(losses)), measure(reader, kept))
-    return reader.eval()
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: min(1.0, (step + 1) / WARM_UP_STEPS) * (1 - step / len(batches))
+    )
+    done = _resume(checkpoint, network, optimizer, schedule)
+    log.info("%d batches, of which %d are done", len(batches), done)
+    began, losses = time.monotonic(), []
+    for step, batch in enumerate(batches[done:], start=done + 1):
+        loss = _loss(network, tokenizer, _chosen(network, tokenizer, batch))
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_([*body, *heads], 1.0)
+        optimizer.step()
+        schedule.step()
+        losses.append(loss.item())
+        if step % 50 == 0:
+            seconds = (time.monotonic() - began) / (step - done)
+            log.info("step %d: loss %.3f, %.1f s a step", step, float(np.mean(losses[-50:])), seconds)
+        if step % MEASURE_EVERY == 0 or step == len(batches):
+            for name, pairs_of in held_back.items():
+                log.info("step %d, %s: %s", step, name, measure(network, tokenizer, pairs_of))
+            _save(checkpoint, network, optimizer, schedule, step)
 
 
-def batch_loss(reader: SentenceReader, examples: Sequence[Example], chance: random.Random) -> torch.Tensor:
-    """Return the mean negative log probability of the sentence that answers, or of none of them."""
-    asked: list[Array] = []
-    usual: list[Array] = []
-    said: list[Array] = []
-    sizes, answered = [], []
-    for example in examples:
-        with_gold = bool(example.gold) and chance.random() >= TAKEN_AWAY
-        others = example.others[:READ_SENTENCES]
-        others = chance.sample(others, max(1, min(len(others), READ_SENTENCES - 1) - chance.randrange(3)))
-        shown = [chance.choice(example.gold), *others] if with_gold else others
-        asked += [example.question] * len(shown)
-        usual += [example.usual] * len(shown)
-        said += shown
-        sizes.append(len(shown))
-        answered.append(with_gold)
-    logits = reader(*pad(asked), pad_usual(usual), *pad(said)).split(sizes)
-    losses = [
-        torch.nn.functional.cross_entropy(
-            torch.cat([own, own.new_zeros(1)])[None], torch.tensor([0 if with_gold else len(own)])
-        )
-        for own, with_gold in zip(logits, answered, strict=True)
+def measure(network: ReadingNetwork, tokenizer: PairTokenizer, pairs: Sequence[Pair]) -> str:
+    """Say how many answers are found to the word, and how well what answers is told from what does not."""
+    exact: list[float] = []
+    overlap, logits = [], []
+    for pair in pairs:
+        encoded = tokenizer.encode(pair.question, pair.title, pair.text)
+        spans, answers = _read(network, tokenizer, [encoded])
+        logits.append(float(answers[0]))
+        told = encoded.tokens(pair.span) if pair.span else None
+        if told:
+            within = best_span(spans[0, encoded.first : encoded.first + len(encoded.spans)].numpy())
+            found = within[0] + encoded.first, within[1] + encoded.first
+            exact.append(float(found == told))
+            common = max(0, min(found[1], told[1]) - max(found[0], told[0]) + 1)
+            overlap.append(2 * common / (found[1] - found[0] + told[1] - told[0] + 2))
+    answering = np.array([pair.answers for pair in pairs])
+    told_apart = auroc(np.array(logits), answering) if 0 < answering.sum() < len(pairs) else float("nan")
+    return (
+        f"AUROC {told_apart:.3f} of {len(pairs)}, tokens of the answer exact {np.mean(exact or [0]):.3f}, "
+        f"F1 {np.mean(overlap or [0]):.3f} of {len(exact)}"
+    )
+
+
+def _batches(asked: dict[str, tuple[list[Asked | Judged], float]]) -> Iterator[Batch]:
+    """Give batches of pairs of like length, and of judged questions in between."""
+    chance = random.Random(SEED)  # noqa: S311 - nothing secret
+    visited: list[Pair] = []
+    judged: list[Judged] = []
+    for questions, times in asked.values():
+        for item in _visited([question for question in questions if not question.held_back], times, chance):
+            (judged if isinstance(item, Judged) else visited).append(item)  # type: ignore[arg-type]
+    chance.shuffle(visited)
+    chance.shuffle(judged)
+    size = BATCH_PAIRS * BATCHES_SORTED
+    made: list[Batch] = []
+    for at in range(0, len(visited), size):
+        block = sorted(visited[at : at + size], key=lambda pair: len(pair.question) + len(pair.text))
+        cut: list[Batch] = [block[i : i + BATCH_PAIRS] for i in range(0, len(block), BATCH_PAIRS)]
+        chance.shuffle(cut)
+        made += cut
+    # Judged passages teach little before the network can read at all.
+    together = [judged[i : i + JUDGED_AT_ONCE] for i in range(0, len(judged), JUDGED_AT_ONCE)]
+    early = len(made) // 3
+    late: list[Batch] = [*made[early:], *together]
+    chance.shuffle(late)
+    yield from [*made[:early], *late]
+
+
+def _visited(questions: Sequence[Asked | Judged], times: float, chance: random.Random) -> Iterator[Pair | Judged]:
+    while times > 0:
+        yield from visits(chance.sample(questions, round(min(times, 1.0) * len(questions))), chance)
+        times -= 1
+
+
+def _measured(questions: Sequence[Asked | Judged]) -> list[Pair]:
+    """Choose pairs of questions held back: one that answers and one that does not, or what was judged."""
+    chance = random.Random(SEED)  # noqa: S311 - nothing secret
+    kept = [question for question in questions if question.held_back]
+    chosen = chance.sample(kept, min(MEASURED, len(kept)))
+    pairs = list(visits(chosen, chance))
+    return [pair for item in pairs for pair in (item.passages[:3] if isinstance(item, Judged) else [item])]
+
+
+def _chosen(network: ReadingNetwork, tokenizer: PairTokenizer, batch: Batch) -> list[Pair]:
+    """Take of passages that were judged together those that the network takes most for an answer."""
+    chosen: list[Pair] = []
+    for item in batch:
+        if isinstance(item, Pair):
+            chosen.append(item)
+            continue
+        encoded = [tokenizer.encode(pair.question, pair.title, pair.text) for pair in item.passages]
+        _, logits = _read(network, tokenizer, encoded)
+        best = logits.argsort(descending=True)[: 1 if item.answers else HARDEST]
+        chosen += [item.passages[int(i)] for i in best]
+    return chosen
+
+
+def _read(
+    network: ReadingNetwork, tokenizer: PairTokenizer, pairs: Sequence[Encoded]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
+        read: tuple[torch.Tensor, torch.Tensor] = network(*tokenizer.pad(pairs))
+    return read
+
+
+def _loss(network: ReadingNetwork, tokenizer: PairTokenizer, pairs: Sequence[Pair]) -> torch.Tensor:
+    """Return the mean loss of answering, and of the words that answer where they are told."""
+    encoded = [tokenizer.encode(pair.question, pair.title, pair.text) for pair in pairs]
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        spans, answers = network(*tokenizer.pad(encoded))
+    loss = binary_cross_entropy_with_logits(answers, torch.tensor([float(pair.answers) for pair in pairs]))
+    told = [
+        (row, where)
+        for row, (pair, tokens) in enumerate(zip(pairs, encoded, strict=True))
+        if pair.span and (where := tokens.tokens(pair.span))
     ]
-    return torch.stack(losses).mean()
+    if told:
+        rows = torch.tensor([row for row, _ in told])
+        outside = torch.ones(len(told), spans.shape[1], dtype=torch.bool)
+        for i, (row, _) in enumerate(told):
+            outside[i, encoded[row].first : encoded[row].first + len(encoded[row].spans)] = False
+        logits = spans[rows].masked_fill(outside[:, :, None], -1e4)
+        for side in (0, 1):
+            wanted = torch.tensor([where[side] for _, where in told])
+            loss = loss + cross_entropy(logits[:, :, side], wanted, reduction="sum") / (2 * len(pairs))
+    return loss
 
 
-def measure(reader: SentenceReader, examples: Sequence[Example]) -> str:
-    """Say how often the best sentence is right, and how well confidence tells what can be answered."""
-    reader.eval()
-    first, confidences, answerable = [], [], []
-    for example in examples:
-        probabilities, confidence = against_none(
-            read_pairs(reader, example.question, [example.usual] * len(example.candidates), example.candidates)
-        )
-        confidences.append(confidence)
-        answerable.append(any(example.among))
-        if any(example.among):
-            first.append(example.among[int(np.argmax(probabilities))])
-    return f"right {np.mean(first):.3f} of {len(first)}, AUROC {auroc(np.array(confidences), np.array(answerable)):.3f}"
+def _resume(
+    checkpoint: Path | None,
+    network: ReadingNetwork,
+    optimizer: torch.optim.Optimizer,
+    schedule: torch.optim.lr_scheduler.LambdaLR,
+) -> int:
+    if checkpoint is None or not checkpoint.exists():
+        return 0
+    state = torch.load(checkpoint, weights_only=True)
+    network.load_state_dict(state["network"], strict=False)
+    optimizer.load_state_dict(state["optimizer"])
+    schedule.load_state_dict(state["schedule"])
+    return int(state["step"])
+
+
+def _save(
+    checkpoint: Path | None,
+    network: ReadingNetwork,
+    optimizer: torch.optim.Optimizer,
+    schedule: torch.optim.lr_scheduler.LambdaLR,
+    step: int,
+) -> None:
+    if checkpoint is None:
+        return
+    state = {
+        "network": network.trained(),
+        "optimizer": optimizer.state_dict(),
+        "schedule": schedule.state_dict(),
+        "step": step,
+    }
+    unfinished = checkpoint.with_suffix(".tmp")
+    torch.save(state, unfinished)
+    unfinished.replace(checkpoint)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ piece goes through `plain`, and every tag on the page is written in this file.
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import partial
 
 from assistant.types import Answer, Citation, named
 from assistant.web.panel import citation_link, passage_link
@@ -14,6 +15,7 @@ from assistant.web.texts import Texts
 from index.types import Passage
 
 _MARKER = re.compile(r"\[(\d{1,3})\]")
+STRONG = "<strong>{}</strong>"
 _NOT_PLAIN = re.compile(r"[\x00-\x1f!-/:-@\[-`{-~\x7f]")
 
 
@@ -77,7 +79,8 @@ def answer_markup(answer: Answer, texts: Texts, good: bool | None = None) -> str
     good: what the person thought of it.
     """
     note = f'<p class="status">{plain(texts.notices[answer.notice.kind])}</p>' if answer.notice else ""
-    said = f'<div class="said" dir="auto">{_with_links(answer, texts)}</div>'
+    short = f'<p class="short" dir="auto">{plain(answer.short)}</p>' if answer.short else ""
+    said = f'{short}<div class="said" dir="auto">{_with_links(answer, texts)}</div>'
     actions = (
         f'<div class="actions">{_button("copy", texts.copy)}{_button("retry", texts.retry)}'
         f"{_button('good', texts.good, good is True)}{_button('bad', texts.bad, good is False)}</div>"
@@ -96,16 +99,29 @@ def _button(name: str, shown: str, pressed: bool = False) -> str:
 
 
 def _with_links(answer: Answer, texts: Texts) -> str:
-    """Write the text with a link for each marker; sentences that no passage supports stand apart."""
+    """Write the text with a link for each marker.
+
+    The words that answer are strong; sentences that no passage supports stand apart.
+    """
     links = {citation.number: _marker(citation, texts) for citation in answer.citations}
+    apart = [(one.start, one.end, '<span class="unsupported">{}</span>') for one in answer.unsupported]
+    strong = [(*span, STRONG) for span in map(partial(_words_in, answer.text), answer.citations) if span]
     written, at = [], 0
-    for one in answer.unsupported:
-        written.append(_linked(answer.text[at : one.start], links))
-        written.append(f'<span class="unsupported">{_linked(answer.text[one.start : one.end], links)}</span>')
-        at = one.end
+    for start, end, tag in sorted(apart + strong):
+        if start >= at:
+            written += [_linked(answer.text[at:start], links), tag.format(_linked(answer.text[start:end], links))]
+            at = end
     written.append(_linked(answer.text[at:], links))
     # A marker does not begin a line of its own.
     return "".join(written).replace(' <a class="marker"', '&#160;<a class="marker"')
+
+
+def _words_in(text: str, citation: Citation) -> tuple[int, int] | None:
+    """Find where the text of an answer has the words of a quote that answer."""
+    at = text.find(citation.quote)
+    if citation.answer is None or at < 0:
+        return None
+    return at + citation.answer[0] - citation.start, at + citation.answer[1] - citation.start
 
 
 def _linked(text: str, links: Mapping[int, str]) -> str:
@@ -138,21 +154,25 @@ def _nearest(passages: tuple[Passage, ...], texts: Texts) -> str:
 
 def _citation(citation: Citation, texts: Texts) -> str:
     number = f'<span class="number">{citation.number}</span>'
-    return _card(citation_link(citation), f"{number}{_place(citation.passage, texts)}", citation.quote) + (
+    quote = plain(citation.quote)
+    if span := _words_in(citation.quote, citation):
+        before, words, after = citation.quote[: span[0]], citation.quote[slice(*span)], citation.quote[span[1] :]
+        quote = plain(before) + STRONG.format(plain(words)) + plain(after)
+    return _card(citation_link(citation), f"{number}{_place(citation.passage, texts)}", quote) + (
         f'<p class="also">{plain(texts.also_in.format(named(citation.also_in)))}</p>' if citation.also_in else ""
     )
 
 
 def _disclosure(summary: str, passages: Iterable[Passage], texts: Texts) -> str:
-    inside = "".join(_card(passage_link(passage), _place(passage, texts), passage.text) for passage in passages)
+    inside = "".join(_card(passage_link(passage), _place(passage, texts), plain(passage.text)) for passage in passages)
     return f'<details class="others"><summary>{plain(summary)}</summary>{inside}</details>'
 
 
-def _card(link: str, place: str, words: str) -> str:
-    """Show where something stands and how it reads; the whole of it opens the document there."""
+def _card(link: str, place: str, quote: str) -> str:
+    """Show where something stands and how it reads, as HTML; the whole of it opens the document there."""
     return (
         f'<a class="card" href="{plain(link)}"><span class="place">{place}</span>'
-        f'<span class="quote" dir="auto">{plain(words)}</span></a>'
+        f'<span class="quote" dir="auto">{quote}</span></a>'
     )
 
 

@@ -49,7 +49,8 @@ def both_ways(data: DataSet, questions: Sequence[Question]) -> list[list[dict[st
     with index:
         retriever = index.retriever(DEPTH)
         assistants = [
-            Assistant(index, retriever, RunnablePassthrough(), None, condense) for condense in (as_it_is, by_history)
+            Assistant(index, retriever, RunnablePassthrough(), None, condense=condense)
+            for condense in (as_it_is, by_history)
         ]
         examiners = [Examiner(assistant, retriever, data.records) for assistant in assistants]
         return [[examiner.searched(question).numbers for question in questions] for examiner in examiners]

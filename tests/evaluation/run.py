@@ -23,9 +23,9 @@ OPTIONS = {
     "msss_covid_fr_en.together": "--answers 0 --together",
     "xquad_en_es_de_ro": "--limit 960 --answers 110 --held-back",
     "squad2_en": "--limit 800 --answers 110 --held-back",
-    "nomiracl_fr": "",
-    "nomiracl_en": "",
-    "clapnq_en": "--answers 100",
+    "nomiracl_fr": "--held-back",
+    "nomiracl_en": "--held-back",
+    "clapnq_en": "--answers 100 --held-back",
     "mtragun_en": "--answers 100",
 }
 """By data set; what is behind a dot tells another run over it apart. Held back is what the reader is not trained on;

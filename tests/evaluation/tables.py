@@ -106,6 +106,7 @@ RETRIEVAL = [
     figure("retrieval", "own_language"),
 ]
 ANSWERS = [
+    figure("answers", "hit@1_read", "hit@1 after reading"),
     figure("answers", "holds_answer"),
     figure("answers", "f1", "F1"),
     figure("answers", "exact_match"),

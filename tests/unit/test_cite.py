@@ -188,3 +188,17 @@ def test_a_statement_from_two_papers_is_cited_once():
 
 def test_a_document_that_is_gone_meanwhile_is_not_cited():
     assert cited([Claim(QUOTE, (1,))], [paper("gone")]) == []
+
+
+def test_the_words_that_a_claim_points_at_are_found_in_the_document():
+    _, [citation] = cite(Claim("Le pain coûte un euro.", (2,), (14, 21)))
+
+    assert TEXT[slice(*citation.answer)] == citation.words == "un euro"
+
+
+def test_words_are_not_pointed_at_in_a_quote_that_says_it_otherwise():
+    _, [citation] = cite(Claim("Le pain coûte un euro", (2,), (14, 21)))
+
+    assert citation.quote == "Le pain coûte un euro."
+    assert citation.answer is None
+    assert citation.words is None

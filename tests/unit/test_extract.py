@@ -1,116 +1,99 @@
-import numpy as np
 import pytest
 
 from assistant import Confidence
-from assistant.extract import Reader, against_none, best_fitting, extractor
+from assistant.extract import certainty, chosen, extractor, ranked, rereader
+from assistant.reader.reading import Reading, ReadSentence
 from assistant.types import Task
-from index import TokenVectors
-from tests.fakes import HashingEmbeddings, passage, word_spans
+from tests.fakes import passage
+
+BREAD = passage("Le train part demain. Le pain coûte un euro.")
+AGAIN = passage("Le pain coûte un euro. Il pleut sur Berlin.", start=22)
+FIRST, SECOND = (0, 21), (22, 44)
 
 
-class WordEmbeddings:
-    """A vector for each word: equal words are one, others are unrelated."""
-
-    def __init__(self):
-        self._words = HashingEmbeddings(384)
-
-    def embed_query_tokens(self, text):
-        return self.embed_document_tokens([text])[0]
-
-    def embed_document_tokens(self, texts):
-        return [self._tokens(text) for text in texts]
-
-    def _tokens(self, text):
-        spans = [(start, end) for start, end in word_spans(text) if text[start].isalnum()]
-        words = self._words.embed_documents([text[start:end] for start, end in spans])
-        return TokenVectors(np.array(words, np.float32).reshape(len(spans), 384), spans)
+def reading(answers, *shares, spans=(FIRST, SECOND), words=None):
+    return Reading(answers, tuple(ReadSentence(span, share, words) for span, share in zip(spans, shares, strict=False)))
 
 
-EMBEDDINGS = WordEmbeddings()
-READER = Reader(EMBEDDINGS)
-PASSAGES = [
-    passage("Le train part demain. Le pain coûte un euro."),
-    passage("Le pain coûte un euro. Il pleut sur Berlin.", start=22),
-]
+class ScriptedReader:
+    """Reads a passage as it was told."""
+
+    def __init__(self, by_text):
+        self._by_text = by_text
+
+    def read(self, question, passages):
+        return [self._by_text[passage.text] for passage in passages]
 
 
-def fitting(question, passages=PASSAGES):
-    return best_fitting(EMBEDDINGS.embed_query_tokens(question), passages, EMBEDDINGS)
+def task(passages, readings=None):
+    asked = Task(question="Que coûte le pain ?", history=[], query="Que coûte le pain ?", passages=passages)
+    return asked if readings is None else Task(**asked, readings=readings)
 
 
-def test_the_sentence_that_shares_most_words_with_the_question_fits_best():
-    assert fitting("Que coûte le pain")[0].text == "Le pain coûte un euro."
+def said(readings, passages=(BREAD,), caution=0.5):
+    return list(extractor(caution).stream(task(passages, readings)))
 
 
-def test_a_sentence_that_two_passages_share_is_read_once_as_the_first_ones():
-    found = [sentence for sentence in fitting("Que coûte le pain") if sentence.text == "Le pain coûte un euro."]
+def test_the_passage_that_answers_comes_before_those_that_were_found_earlier():
+    other = passage("Il pleut.", source="b")
+    reader = ScriptedReader({BREAD.text: reading(2.0, 0.1, 0.9), other.text: reading(-3.0, 1.0, spans=((0, 9),))})
 
-    assert [sentence.passage for sentence in found] == [1]
+    read = rereader(reader).invoke(task([other, BREAD]))
 
-
-def test_a_sentence_that_two_papers_print_is_read_once_as_the_better_ones():
-    passages = [
-        passage("Le pain, dit-on : « un euro ».", source="a"),
-        passage("Le pain, dit-on : “un euro”.", source="b"),
-    ]
-
-    assert [sentence.passage for sentence in fitting("Le pain", passages)] == [1]
+    assert read["passages"] == [BREAD, other]
+    assert [one.answers for one in read["readings"]] == [2.0, -3.0]
+    assert read["question"] == "Que coûte le pain ?"
 
 
-def test_every_sentence_stands_in_its_passage_at_its_place():
-    for sentence in fitting("Berlin"):
-        number, start = sentence.place
-        assert PASSAGES[number].text[start:].startswith(sentence.text)
+def test_between_passages_that_answer_alike_the_one_found_first_stays_first():
+    assert ranked([reading(1.0), reading(1.01), reading(0.99)]) == [0, 1, 2]
 
 
-@pytest.mark.parametrize("passages", [[], [passage(" \n ")]])
-def test_nothing_to_read_is_no_answer(passages):
-    reading = READER.read("Combien ?", passages)
+def test_the_sentence_that_answers_is_claimed_with_the_words_in_it():
+    _, claim = said([reading(3.0, 0.05, 0.95, words=(36, 43))])
 
-    assert not reading.answers
-    assert reading.sentences == ()
-
-
-def test_a_question_without_a_token_is_no_answer():
-    assert not READER.read("…", PASSAGES).answers
+    assert claim.text == "Le pain coûte un euro."
+    assert claim.text[slice(*claim.answer)] == "un euro"
+    assert claim.passages == (1,)
 
 
-def test_one_to_three_sentences_come_in_the_order_of_reading():
-    reading = READER.read("Que coûte le pain à Berlin demain", PASSAGES)
+def test_the_confidence_is_said_first_and_alone_where_nothing_answers():
+    readings = [reading(-2.0, 0.5, 0.5)]
 
-    places = [sentence.place for sentence in reading.sentences]
-    assert 1 <= len(places) <= 3
-    assert places == sorted(places)
-
-
-def test_the_confidence_is_said_first_also_where_nothing_answers():
-    for passages in ([], PASSAGES):
-        task = Task(question="Que coûte le pain", history=[], query="Que coûte le pain", passages=passages)
-        confidence, *claims = extractor(EMBEDDINGS).stream(task)
-
-        assert confidence == Confidence(READER.read("Que coûte le pain", passages).confidence)
-        assert len(claims) <= 3
+    assert said(readings) == [Confidence(certainty(readings))]
+    assert said([], passages=()) == [Confidence(0.0)]
 
 
-def test_probabilities_stand_beside_none_of_them_whose_logit_is_zero():
-    probabilities, confidence = against_none(np.log([2.0, 1.0]))
+def test_the_less_caution_the_more_is_answered():
+    readings = [reading(-1.0, 0.1, 0.9)]
 
-    np.testing.assert_allclose(probabilities, [0.5, 0.25])
-    assert confidence == pytest.approx(0.75)
-
-
-def test_large_logits_do_not_overflow():
-    probabilities, confidence = against_none(np.array([1000.0, -1000.0]))
-
-    np.testing.assert_allclose(probabilities, [1.0, 0.0])
-    assert confidence == 1.0
+    assert [len(said(readings, caution=caution)) for caution in (0.9, 0.5, 0.1)] == [1, 1, 2]
 
 
-def test_a_language_without_everyday_sentences_of_its_own_is_compared_with_all():
-    asked = EMBEDDINGS.embed_query_tokens("Le prix du pain")
+def test_further_sentences_are_shown_best_first_where_they_are_nearly_as_likely():
+    assert [found.span for found in chosen([BREAD], [reading(3.0, 0.45, 0.55)])] == [SECOND, FIRST]
+    assert [found.span for found in chosen([BREAD], [reading(3.0, 0.02, 0.98)])] == [SECOND]
 
-    in_french, in_polish, in_english = (READER.usual(asked, language) for language in ("fr", "pl", "en"))
 
-    assert in_french.shape == (4,)
-    assert in_french[3] > in_english[3]
-    assert in_english[3] < in_polish[3] < in_french[3]
+def test_a_further_sentence_that_makes_the_answer_long_is_left_out():
+    long = passage("Un. " + "mot " * 60 + "fin.")
+    spans = ((0, 3), (4, len(long.text)))
+
+    assert [found.span for found in chosen([long], [reading(3.0, 0.6, 0.4, spans=spans)])] == [(0, 3)]
+    assert [found.span for found in chosen([long], [reading(3.0, 0.4, 0.6, spans=spans)])] == [spans[1]]
+
+
+@pytest.mark.parametrize("source", ["source", "other"])
+def test_a_sentence_that_two_passages_share_is_shown_once_as_the_first_ones(source):
+    again = passage(AGAIN.text, start=22, source=source)
+    readings = [reading(2.0, 0.1, 0.9), reading(2.5, 0.9, 0.1, spans=((0, 22), (23, 43)))]
+
+    shown = [(found.passage, found.span) for found in chosen([BREAD, again], readings)]
+
+    assert shown[0] == (0, SECOND)
+    assert (1, (0, 22)) not in shown
+
+
+def test_certainty_grows_with_the_passage_that_answers_best():
+    assert certainty([]) == 0.0
+    assert certainty([reading(-5.0), reading(3.0)]) > certainty([reading(-5.0), reading(1.0)])

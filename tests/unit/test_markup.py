@@ -72,3 +72,26 @@ def test_a_sentence_that_nothing_supports_stands_apart_and_keeps_its_characters(
 
     assert '<span class="unsupported">&#60;b&#62;Faux&#60;&#47;b&#62; &#40;not found' in markup
     assert 'class="marker"' in markup
+
+
+def test_the_words_that_answer_come_first_and_are_strong_in_the_text_and_in_the_quote() -> None:
+    text = "Le pain <b> coûte *un euro*."
+    cited = passage(text, start=100)
+    start = text.index("*un")
+    citation = Citation(1, cited, text, 100, 100 + len(text), answer=(100 + start, 100 + start + 9))
+
+    markup = answer_markup(Answer("?", "?", f"{text} [1]", (citation,), (cited,)), FRENCH)
+
+    assert '<p class="short" dir="auto">&#42;un euro&#42;</p>' in markup
+    assert markup.count("<strong>&#42;un euro&#42;</strong>") == 2
+    assert "<b>" not in markup
+
+
+def test_where_nobody_points_at_words_nothing_is_strong() -> None:
+    cited = passage(TEXT)
+    answer = Answer("?", "?", f"{TEXT} [1]", (Citation(1, cited, TEXT, 0, len(TEXT)),), (cited,))
+
+    markup = answer_markup(answer, FRENCH)
+
+    assert "<strong>" not in markup
+    assert 'class="short"' not in markup

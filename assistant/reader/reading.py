@@ -1,0 +1,38 @@
+"""What a reader makes of passages, whichever reader it is."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from index import Passage
+
+Span = tuple[int, int]
+"""Start and end, exclusive, in characters of the passage's text."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadSentence:
+    """A sentence of a passage, as an answer to the question."""
+
+    span: Span
+    share: float
+    """Probability that the answer begins in it, if the passage answers; those of a passage add up to 1."""
+    answer: Span | None
+    """The words of it that answer best; None where the reader knows but whole sentences."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a reader makes of one passage."""
+
+    answers: float
+    """Logit that the passage answers: above 0 it rather does."""
+    sentences: tuple[ReadSentence, ...]
+    """In the order of the text."""
+
+
+class Reader(Protocol):
+    """Reads passages for a question."""
+
+    def read(self, question: str, passages: Sequence[Passage]) -> list[Reading]:
+        """Read passages, each for itself; one reading a passage, in their order."""
