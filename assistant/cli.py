@@ -194,6 +194,28 @@ def serve_command(
                 serve(assistant, queue, listener, settings.path, AssistantSettings())
 
 
+@app.command("mcp")
+def mcp_command(
+    http: Annotated[bool, typer.Option("--http", help="Serve over HTTP, on this computer only.")] = False,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on, with --http.")] = 7861,
+) -> None:
+    """Serve the tools ask, search and read_source by the Model Context Protocol, on standard input and output."""
+    with reported():
+        from index import IndexSettings
+
+        with opened_assistant(IndexSettings()) as assistant:
+            from assistant.web.mcp import serve_http, serve_stdio
+
+            if not http:
+                serve_stdio(assistant)
+                return
+            from assistant.web.app import listen
+
+            with listen("127.0.0.1", port) as listener:
+                say(f"Sourcier's tools are at http://127.0.0.1:{port}/mcp (Ctrl-C stops it)")
+                serve_http(assistant, listener)
+
+
 @app.command()
 def evaluate(  # noqa: PLR0913, PLR0917 - the options of a command
     folder: Annotated[

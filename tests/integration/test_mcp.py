@@ -1,0 +1,232 @@
+"""The tools of `assistant mcp`, used by the client of the protocol's own SDK, with the real model."""
+
+import asyncio
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from mcp import Client
+from mcp.client.stdio import StdioServerParameters
+
+from assistant import AssistantSettings, open_assistant
+from assistant.web.mcp import PIECE_CHARACTERS, mcp_app
+from index import IndexSettings, create_index, open_index, plan
+from tests.browser.serving import serving
+
+ARMISTICE = "L'armistice fut signé le 11 novembre 1918 à Rethondes. Il mit fin aux combats à l'Ouest."
+LONG = "La tour de Valbourg fut achevée en 1889. " + "On la repeint tous les sept ans. " * 1_000
+QUESTION = {"question": "Quand fut signé l'armistice ?"}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of two documents and their index."""
+    folder = tmp_path_factory.mktemp("documents")
+    (folder / "armistice.txt").write_text(ARMISTICE, "utf-8")
+    (folder / "tour.txt").write_text(LONG, "utf-8")
+    with create_index(IndexSettings(path=folder / ".index")) as index:
+        index.sync(plan([folder], index.catalog), lambda _: None)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def address(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    copy = shutil.copytree(folder / ".index", tmp_path_factory.mktemp("served") / "index")
+    with (
+        open_index(IndexSettings(path=copy)) as index,
+        serving(mcp_app(open_assistant(index, AssistantSettings()))) as address,
+    ):
+        yield address
+
+
+def environment(folder: Path) -> dict[str, str]:
+    return {**os.environ, "INDEX_PATH": str(folder / ".index")}
+
+
+def by_stdio(folder: Path) -> StdioServerParameters:
+    """The command, in a process whose network is closed."""
+    return StdioServerParameters(
+        command=sys.executable, args=["-m", "tests.network", "mcp"], env=environment(folder), cwd=Path.cwd()
+    )
+
+
+def call(server: Any, *calls: tuple[str, dict[str, Any]]) -> list[Any]:
+    """Call tools, one after the other, in one session."""
+
+    async def session() -> list[Any]:
+        async with Client(server, read_timeout_seconds=240) as client:
+            return [await client.call_tool(name, arguments) for name, arguments in calls]
+
+    return asyncio.run(session())
+
+
+def told(server: Any, name: str, **arguments: Any) -> dict[str, Any]:
+    [result] = call(server, (name, arguments))
+    assert not result.is_error, result.content
+    return result.structured_content
+
+
+def refused(server: Any, name: str, **arguments: Any) -> str:
+    [result] = call(server, (name, arguments))
+    assert result.is_error
+    return result.content[0].text
+
+
+def check_the_three_tools(server: Any) -> None:
+    async def session() -> list[dict[str, Any]]:
+        async with Client(server, read_timeout_seconds=240) as client:
+            answer = (await client.call_tool("ask", QUESTION)).structured_content
+            declined = await client.call_tool("ask", {**QUESTION, "since": "2999-01-01"})
+            found = await client.call_tool("search", {"query": "tour"})
+            quote = answer["citations"][0]
+            place = {"source": quote["source"], "start": quote["start"], "characters": len(quote["quote"])}
+            piece = await client.call_tool("read_source", place)
+            return [answer, *(result.structured_content for result in (declined, found, piece))]
+
+    answer, declined, found, piece = asyncio.run(session())
+
+    assert answer["answered"]
+    assert piece["text"] == answer["citations"][0]["quote"] == ARMISTICE[:54]
+    assert piece["characters"] == len(ARMISTICE)
+    assert not declined["answered"]
+    assert declined["citations"] == []
+    assert found["passages"][0]["text"].startswith("La tour de Valbourg")
+
+
+def test_the_tools_work_over_standard_input_and_output(folder: Path) -> None:
+    check_the_three_tools(by_stdio(folder))
+
+
+def test_the_tools_work_over_http(address: str) -> None:
+    check_the_three_tools(f"{address}/mcp")
+
+
+def test_the_tools_say_what_they_take_and_give(address: str) -> None:
+    async def listed() -> Any:
+        async with Client(f"{address}/mcp") as client:
+            return (await client.list_tools()).tools
+
+    tools = asyncio.run(listed())
+
+    assert [tool.name for tool in tools] == ["ask", "search", "read_source"]
+    for tool in tools:
+        assert tool.description
+        assert tool.output_schema["properties"]
+        assert tool.annotations.read_only_hint
+
+
+def test_a_long_document_comes_in_pieces(address: str) -> None:
+    [passage] = told(f"{address}/mcp", "search", query="tour de Valbourg", limit=1)["passages"]
+    first, second = (
+        told(f"{address}/mcp", "read_source", source=passage["source"], start=start) for start in (0, PIECE_CHARACTERS)
+    )
+    beyond = told(f"{address}/mcp", "read_source", source=passage["source"], start=10**9)
+
+    assert first["text"] + second["text"] == LONG
+    assert second["end"] == second["characters"] == len(LONG)
+    assert (beyond["text"], beyond["start"]) == ("", len(LONG))
+
+
+def test_a_filter_narrows_what_is_asked_and_found(address: str) -> None:
+    [tower] = told(f"{address}/mcp", "search", query="tour", limit=1)["passages"]
+    answer = told(f"{address}/mcp", "ask", **QUESTION, sources=[tower["source"]])
+    found = told(f"{address}/mcp", "search", query="armistice", sources=[tower["source"]])
+
+    assert {citation["source"] for citation in answer["citations"]} <= {tower["source"]}
+    assert {passage["source"] for passage in found["passages"]} == {tower["source"]}
+    assert told(f"{address}/mcp", "search", query="armistice", since="2999-01-01")["passages"] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "message"),
+    [
+        ("ask", {"question": " "}, "The question is empty"),
+        ("ask", {"question": "a" * 2_001}, "2000"),
+        ("ask", {**QUESTION, "since": "hier"}, "not a day"),
+        ("search", {"query": "tour", "limit": 21}, "20"),
+        ("search", {"query": "tour", "sources": ["none"]}, "none"),
+        ("read_source", {"source": "../../etc/passwd"}, "No document"),
+        ("read_source", {"source": "none", "characters": 10**6}, "20000"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_in_words(
+    address: str, name: str, arguments: dict[str, Any], message: str
+) -> None:
+    assert message in refused(f"{address}/mcp", name, **arguments)
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [({"Host": "evil.example"}, 421), ({"Origin": "https://evil.example"}, 403), ({}, 413)],
+)
+def test_over_http_other_names_other_pages_and_large_bodies_are_refused(
+    address: str, headers: dict[str, str], status: int
+) -> None:
+    body = b'{"jsonrpc": "2.0", "id": 1, "method": "ping"}' if headers else b" " * 70_000
+
+    response = httpx.post(
+        f"{address}/mcp",
+        content=body,
+        headers={"Content-Type": "application/json", "Accept": "application/json, text/event-stream", **headers},
+    )
+
+    assert response.status_code == status
+
+
+def test_standard_output_holds_the_protocol_and_nothing_else(folder: Path) -> None:
+    hello = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}
+    messages = [
+        {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": hello},
+        {"jsonrpc": "2.0", "method": "notifications/initialized"},
+        {"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": {"name": "ask", "arguments": QUESTION}},
+    ]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.network", "mcp"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=environment(folder),
+        text=True,
+    )
+    with process:
+        process.stdin.writelines(json.dumps(message) + "\n" for message in messages)
+        process.stdin.flush()
+        lines = [process.stdout.readline() for _ in range(2)]
+        process.stdin.close()
+        lines += process.stdout.readlines()
+
+    assert [json.loads(line)["id"] for line in lines] == [1, 2]
+    assert json.loads(lines[1])["result"]["structuredContent"]["answered"]
+    assert process.returncode == 0
+
+
+def test_an_index_that_another_process_owns_is_said_to_be(folder: Path) -> None:
+    with open_index(IndexSettings(path=folder / ".index")):
+        done = subprocess.run(
+            [sys.executable, "-m", "assistant", "mcp"],
+            env=environment(folder),
+            capture_output=True,
+            text=True,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert "is using the index" in done.stderr
+
+
+def test_the_example_in_readme_runs(address: str, capsys: pytest.CaptureFixture[str]) -> None:
+    [example] = re.findall(r"```python\n(import asyncio\n.*?)```", Path("README.md").read_text("utf-8"), re.DOTALL)
+
+    exec(example.replace("http://127.0.0.1:7861", address), {"__name__": "example"})
+
+    assert capsys.readouterr().out.strip()
