@@ -6,6 +6,7 @@ from langchain_core.runnables import Runnable
 
 from assistant.answer import Assistant
 from assistant.cite import Citer
+from assistant.condense import Condense, by_history, by_model
 from assistant.errors import ModelUnavailable
 from assistant.extract import extractor, rereader
 from assistant.generate import Patience, Reach, context_of, failing, generator, open_model, or_else
@@ -25,16 +26,20 @@ def open_assistant(index: Index, settings: AssistantSettings) -> Assistant:
     """
     tokens = token_embeddings(index.embeddings)
     extractive = extractor(settings.caution)
-    answerer = extractive if settings.model == EXTRACTIVE else _answerer(index, settings, extractive)
+    answerer, condense = (
+        (extractive, by_history) if settings.model == EXTRACTIVE else _with_model(index, settings, extractive)
+    )
     retriever = index.retriever(settings.passages)
-    reader = READERS[settings.reader](tokens)
-    return Assistant(index, retriever, answerer, Citer(tokens, index.text), reread=rereader(reader))
+    reread = rereader(READERS[settings.reader](tokens))
+    return Assistant(index, retriever, answerer, Citer(tokens, index.text), condense=condense, reread=reread)
 
 
 READERS: dict[str, Callable[[SentenceTransformerEmbeddings], Reader]] = {"trained": TrainedReader, "none": FitReader}
 
 
-def _answerer(index: Index, settings: AssistantSettings, extractive: Runnable[Task, Said]) -> Runnable[Task, Said]:
+def _with_model(
+    index: Index, settings: AssistantSettings, extractive: Runnable[Task, Said]
+) -> tuple[Runnable[Task, Said], Condense]:
     """Join the language model and, if the settings want it, the reader who stands in for it."""
     timeout_seconds = float(settings.model_timeout_seconds)
     url = str(settings.model_url) if settings.model_url else None
@@ -43,10 +48,15 @@ def _answerer(index: Index, settings: AssistantSettings, extractive: Runnable[Ta
     except ModelUnavailable as error:
         if settings.fallback != EXTRACTIVE:
             raise
-        return or_else(failing(error), extractive)
-    reach = Reach(context_of(model, settings.context_tokens), lambda text: len(index.embeddings.token_spans(text)))
+        return or_else(failing(error), extractive), by_history
+
+    def count_tokens(text: str) -> int:
+        return len(index.embeddings.token_spans(text))
+
+    reach = Reach(context_of(model, settings.context_tokens), count_tokens)
     generated = generator(model, settings.model, reach, Patience(timeout_seconds))
-    return or_else(generated, extractive) if settings.fallback == EXTRACTIVE else generated
+    answerer = or_else(generated, extractive) if settings.fallback == EXTRACTIVE else generated
+    return answerer, by_model(model, count_tokens)
 
 
 def token_embeddings(embeddings: SentenceTransformerEmbeddings) -> SentenceTransformerEmbeddings:

@@ -5,15 +5,23 @@ history is searched in several ways, as it is and with what went before, and the
 near to all of them comes first, and where the question stands alone, what it finds by itself is not lost.
 """
 
+import logging
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from assistant.prompts import CANNOT_ANSWER
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import BaseMessage, convert_to_messages, trim_messages
+from langchain_core.output_parsers import StrOutputParser
+from langchain_core.prompts import ChatPromptTemplate
+
+from assistant.prompts import CANNOT_ANSWER, CONDENSE_HUMAN, CONDENSE_SYSTEM
 from assistant.types import Message
 from index import Passage, detect
 from index.copies import fold_copies
 from index.terms import content_terms
+
+log = logging.getLogger(__name__)
 
 SAYS_TOO_LITTLE = 2
 """With fewer words of its own than this, a question leans on the one before: "Et pourquoi ?", "What about Kiev?"."""
@@ -53,6 +61,14 @@ MARK = re.compile(r"\s*\[\d+\]")
 ALONE_WEIGHT, LEANING_WEIGHT, ANSWER_WEIGHT = 1.5, 0.7, 0.5
 """Of the ranking for the question as it is, where it stands alone and where it leans, and of that with the last answer;
 the one with the questions before has 1. docs/quality.md has what other values would give."""
+HISTORY_TOKENS = 1_000
+"""How much of the conversation a language model is shown, the oldest messages cut first."""
+MESSAGE_CHARACTERS = 1_500
+"""How much of each message it is."""
+WRITTEN_CHARACTERS = 500
+"""What it writes is longer only where it answers instead."""
+WRITTEN_WEIGHT = 2.0
+"""Of the ranking for what a language model wrote, beside those that do without it: it may be wrong."""
 DAMPING = 10
 """Of reciprocal rank fusion; the value suits short lists."""
 
@@ -85,6 +101,32 @@ def by_history(question: str, history: Sequence[Message]) -> Condensed:
     return Condensed(with_past if leaning else question, tuple(searches))
 
 
+def by_model(model: BaseChatModel, count_tokens: Callable[[str], int]) -> Condense:
+    """Let a language model write the question that stands alone; where it fails or rambles, do without.
+
+    count_tokens: by whatever tokenizer is at hand.
+    """
+    prompt = ChatPromptTemplate.from_messages([("system", CONDENSE_SYSTEM), ("human", CONDENSE_HUMAN)])
+    chain = prompt | model | StrOutputParser()
+
+    def condense(question: str, history: Sequence[Message]) -> Condensed:
+        without = by_history(question, history)
+        turns = _latest(history, count_tokens)
+        if not turns:
+            return without
+        conversation = "\n".join(f"{turn.type}: {_unfenced(str(turn.content))}" for turn in turns)
+        try:
+            written = chain.invoke({"conversation": conversation, "question": _unfenced(question)}).strip()
+        except Exception as error:  # noqa: BLE001 - each provider's package has errors of its own
+            log.warning("The language model did not rewrite a question (%s)", type(error).__name__)
+            return without
+        if not written or "\n" in written or len(written) > WRITTEN_CHARACTERS:
+            return without
+        return Condensed(written, ((written, WRITTEN_WEIGHT), *without.searches))
+
+    return condense
+
+
 def leans(question: str) -> bool:
     """Say whether a question says too little by itself: it is short, or points back to what was said."""
     language = detect(question)
@@ -110,6 +152,22 @@ def merged(rankings: Sequence[tuple[Sequence[Passage], float]]) -> list[Passage]
             scores[passage.id] = scores.get(passage.id, 0.0) + weight / (DAMPING + rank)
     best = sorted(found, key=lambda id: -scores[id])
     return fold_copies(replace(found[id], score=scores[id]) for id in best)[: max(len(one) for one, _ in rankings)]
+
+
+def _latest(history: Sequence[Message], count_tokens: Callable[[str], int]) -> list[BaseMessage]:
+    """Give the last messages that a language model is shown, beginning with one of the user."""
+    short = [{**message, "content": message["content"][:MESSAGE_CHARACTERS]} for message in history]
+    return trim_messages(
+        convert_to_messages(short),
+        max_tokens=HISTORY_TOKENS,
+        token_counter=lambda messages: sum(count_tokens(str(message.content)) for message in messages),
+        strategy="last",
+        start_on="human",
+    )
+
+
+def _unfenced(text: str) -> str:
+    return text.replace("<", "‹").replace(">", "›")
 
 
 def _leading(past: Sequence[str]) -> str:
