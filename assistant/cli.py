@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from assistant.answer import Assistant
     from assistant.evaluation.data import Selection
     from assistant.evaluation.report import Report
+    from assistant.keys import Keys
     from assistant.progress import Draw
     from assistant.types import Answer, Message
     from index import Catalog, IndexSettings, Plan, Source, Stop, SyncReport
@@ -35,6 +36,9 @@ USAGE = 2
 FAILED = 1
 STOPPED = 130
 """As a shell says of a process that Ctrl-C ended."""
+
+keys_app = typer.Typer(help="Make, list and revoke the API keys of programs.", no_args_is_help=True)
+app.add_typer(keys_app, name="keys")
 
 CHANGES = {
     ("added", True): "+ {0}",
@@ -173,13 +177,23 @@ def serve_command(
             show_default=False,
         ),
     ] = None,
+    root_path: Annotated[
+        str | None, typer.Option(help="Path under which a proxy shows the server.", show_default="ASSISTANT_ROOT_PATH")
+    ] = None,
+    trusted_proxy: Annotated[
+        list[str] | None,
+        typer.Option(help="Address or network of a proxy in front.", show_default="ASSISTANT_TRUSTED_PROXIES"),
+    ] = None,
 ) -> None:
     """Serve the chat page and the HTTP API; own the index, and do what other commands of its owner ask for."""
     with reported():
         from threading import Thread
 
+        from assistant.settings import AssistantSettings
         from index import IndexSettings
 
+        given: dict[str, Any] = {"root_path": root_path, "trusted_proxies": " ".join(trusted_proxy or ()) or None}
+        reached = AssistantSettings(**{name: value for name, value in given.items() if value is not None})
         settings = IndexSettings()
         with opened_assistant(settings, may_be_empty=bool(watch)) as assistant:
             Thread(target=load, args=(assistant,), daemon=True).start()
@@ -191,7 +205,7 @@ def serve_command(
             listener = listen(host, port)
             say(f"Sourcier answers at http://{host}:{listener.getsockname()[1]} (Ctrl-C stops it)")
             with SyncQueue(assistant.index) as queue, watching(watch or [], queue, settings.path, say):
-                serve(assistant, queue, listener, settings.path, AssistantSettings())
+                serve(assistant, queue, listener, settings.path, reached)
 
 
 @app.command("mcp")
@@ -286,6 +300,55 @@ def feedback(
 
 
 @app.command()
+def embed(
+    origin: Annotated[str, typer.Option(help="Of the pages that will show the chat: https://example.org.")],
+    server: Annotated[str, typer.Option(help="Where those pages find this server.")] = "http://127.0.0.1:7860",
+    lang: Annotated[str, typer.Option(help="Language of the chat: fr or en.")] = "fr",
+) -> None:
+    """Print the line of HTML that puts the chat into pages of an origin, if they may show it."""
+    with reported():
+        from assistant.origins import Origins
+        from assistant.settings import AssistantSettings
+        from assistant.web.embed import snippet
+
+        allowed = Origins.parse(AssistantSettings().embed_origins)
+        try:
+            [named] = Origins.parse(origin).listed
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from error
+        if named not in allowed and named not in allowed.listed:
+            listed = " ".join([*allowed.listed, named])
+            say(f"{named} may not show the chat. Allow it: ASSISTANT_EMBED_ORIGINS={listed!r}")
+            raise typer.Exit(USAGE)
+        typer.echo(snippet(server, lang))
+
+
+@keys_app.command("create")
+def create_key(name: Annotated[str, typer.Argument(help="Whose key it is.", show_default=False)]) -> None:
+    """Make a key and print it: it is kept as a hash, and can never be seen again."""
+    with reported():
+        typer.echo(opened_keys().create(name))
+
+
+@keys_app.command("list")
+def list_keys(as_json: AsJson = False) -> None:
+    """List the keys: id, day, name."""
+    with reported():
+        found = opened_keys().all()
+    if as_json:
+        print_json([{"id": key.id, "name": key.name, "created": key.created} for key in found])
+    else:
+        print_lines(f"{key.id}  {key.created[:10]}  {printable(key.name)}" for key in found)
+
+
+@keys_app.command("revoke")
+def revoke_key(id: Annotated[str, typer.Argument(help="As the list shows it.", show_default=False)]) -> None:
+    """Let a key open nothing any more, on a server that runs too."""
+    with reported():
+        say(f"Revoked: {printable(opened_keys().revoke(id).name)}")
+
+
+@app.command()
 def settings() -> None:
     """Print every setting, its value, and where it came from."""
     with reported():
@@ -302,12 +365,20 @@ def reported() -> Iterator[None]:
     """Turn what may go wrong into one line on standard error and an exit status."""
     from pydantic import ValidationError
 
-    from assistant.errors import AssistantError, InvalidData, InvalidQuestion
+    from assistant.errors import AssistantError, InvalidData, InvalidQuestion, KeyNotFound
     from index import IndexingError, IndexNotFound, InvalidFilter, NothingToIndex, SourceNotFound, Stopped
 
     try:
         yield
-    except (IndexNotFound, NothingToIndex, SourceNotFound, InvalidFilter, InvalidData, InvalidQuestion) as error:
+    except (
+        IndexNotFound,
+        NothingToIndex,
+        SourceNotFound,
+        InvalidFilter,
+        InvalidData,
+        InvalidQuestion,
+        KeyNotFound,
+    ) as error:
         say(str(error))
         raise typer.Exit(USAGE) from error
     except (IndexingError, AssistantError, OSError) as error:
@@ -321,6 +392,14 @@ def reported() -> Iterator[None]:
             place = ".".join(map(str, fault["loc"]))
             say(f"{error.title} {place}: {fault['msg']} (it is {fault['input']!r})" if place else fault["msg"])
         raise typer.Exit(USAGE) from error
+
+
+def opened_keys() -> "Keys":
+    """Open the file of API keys."""
+    from assistant.keys import Keys
+    from assistant.settings import AssistantSettings
+
+    return Keys(AssistantSettings().api_keys)
 
 
 @contextmanager

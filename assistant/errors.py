@@ -6,7 +6,13 @@ AssistantError
 ├── ModelUnavailable    the language model's package, key or server is missing
 ├── ModelFailed         the language model broke off or answered with an error
 ├── OwnerUnreachable    the server that owns the index does not answer
-└── RateLimited         too many requests; try again after a while
+├── RateLimited         too many requests; try again after a while
+│   └── TooManyQuestions  of a visitor, an address, or all
+├── KeyNotFound         no API key with this id
+├── OriginNotListed     a page that may not embed the chat
+└── NotAllowed          no key, or no token of a visitor, that opens this
+    ├── TokenExpired    a token whose time is over
+    └── TokenRefused    a token that this server did not make, or made for another page
 
 A question that the documents do not answer is an Answer with `answered` false, not an error.
 """
@@ -38,3 +44,35 @@ class OwnerUnreachable(AssistantError):
 
 class RateLimited(AssistantError):
     """Too many requests, here or at the language model's provider."""
+
+
+class TooManyQuestions(RateLimited):
+    """A limit of this server is reached.
+
+    Args:
+        retry_seconds: when there is room again.
+    """
+
+    def __init__(self, retry_seconds: int) -> None:
+        super().__init__(f"Too many questions. There is room again in {retry_seconds} seconds.")
+        self.retry_seconds = retry_seconds
+
+
+class KeyNotFound(AssistantError):
+    """There is no API key with this id."""
+
+
+class OriginNotListed(AssistantError):
+    """Pages of this origin may not embed the chat."""
+
+
+class NotAllowed(AssistantError):
+    """What was asked for needs an API key, or the token of a visitor."""
+
+
+class TokenExpired(NotAllowed):
+    """The time of a token is over."""
+
+
+class TokenRefused(NotAllowed):
+    """A token was not made by this server, or was made for a page of another origin."""

@@ -1,10 +1,14 @@
 """Settings of the assistant, from the environment or `.env`."""
 
+import ipaddress
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import AnyHttpUrl, Field, model_validator
+from limits import parse_many
+from pydantic import AnyHttpUrl, Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from assistant.origins import Origins
 
 EXTRACTIVE: Literal["extractive"] = "extractive"
 
@@ -58,6 +62,23 @@ class AssistantSettings(BaseSettings):
         ge=0,
         description="Days a conversation is kept after its last question; 0 keeps none beyond the run of the server",
     )
+    embed_origins: str = Field(
+        default="", description="Pages that may embed the chat: https://example.org, https://*.example.org"
+    )
+    api_keys: Path = Field(
+        default=Path(".assistant/keys.json"), description="File of the hashed API keys (assistant keys)"
+    )
+    visitor_limit: str = Field(default="10/minute;200/day", description="Questions of one visitor")
+    address_limit: str = Field(default="60/minute;1000/day", description="Questions from one address")
+    service_limit: str = Field(default="10000/day", description="Questions of all visitors and keys together")
+    trusted_proxies: str = Field(
+        default="", description="Addresses or networks of proxies whose X-Forwarded-… headers are believed"
+    )
+    root_path: str = Field(
+        default="",
+        description="Path under which a proxy shows the server: /assistant",
+        pattern=r"^(/[A-Za-z0-9._~-]+)*$",
+    )
 
     # A fault of it is told without its value, which can hold a password.
     @model_validator(mode="after")
@@ -65,3 +86,19 @@ class AssistantSettings(BaseSettings):
         if self.model_url and (self.model_url.username or self.model_url.password or self.model_url.query):
             raise ValueError("ASSISTANT_MODEL_URL is more than http://host:port/v1. A key goes into OPENAI_API_KEY")
         return self
+
+    @field_validator("embed_origins")
+    @classmethod
+    def _are_origins(cls, value: str) -> str:
+        return " ".join(Origins.parse(value).listed)
+
+    @field_validator("visitor_limit", "address_limit", "service_limit")
+    @classmethod
+    def _are_limits(cls, value: str) -> str:
+        parse_many(value)
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_addresses(cls, value: str) -> str:
+        return " ".join(str(ipaddress.ip_network(word)) for word in value.replace(",", " ").split())

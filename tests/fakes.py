@@ -101,7 +101,8 @@ class Gate:
         self.open.clear()
 
     def open_when_asked(self) -> None:
-        """Let files be read once somebody asked the sync to stop."""
+        """Let files be read once somebody asked the sync that reached the gate to stop."""
+        assert self.reached.wait(60)
         while not self.stop.asked:
             time.sleep(0.001)
         self.open.set()

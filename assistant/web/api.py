@@ -19,7 +19,14 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from assistant.answer import MAX_QUESTION_CHARACTERS
-from assistant.errors import AssistantError, InvalidQuestion, ModelFailed, ModelUnavailable, RateLimited
+from assistant.errors import (
+    AssistantError,
+    InvalidQuestion,
+    ModelFailed,
+    ModelUnavailable,
+    OriginNotListed,
+    RateLimited,
+)
 from assistant.types import Answer, Event, Message, Notice, Searched, Token, Waiting, passages_as_dicts
 from assistant.web.streams import Batches, Busy, Places, answer_events, in_batches
 from index.errors import IndexingError, InvalidFilter, SourceNotFound
@@ -42,6 +49,7 @@ STATUS: dict[type[Exception], int] = {
     ModelFailed: 502,
     ModelUnavailable: 503,
     Busy: 503,
+    OriginNotListed: 403,
     SourceNotFound: 404,
     InvalidFilter: 422,
     IndexingError: 503,

@@ -21,13 +21,16 @@ from starlette.routing import Mount
 
 from assistant.owner import published
 from assistant.settings import EXTRACTIVE, AssistantSettings
+from assistant.web.access import Access
 from assistant.web.api import add_api
 from assistant.web.chat import chat_page, word
 from assistant.web.conversations import Conversations
+from assistant.web.embed import Started, embed_routes
 from assistant.web.openai import add_openai
 from assistant.web.owner import add_owner
 from assistant.web.page_routes import page_routes
 from assistant.web.panel import panel_routes
+from assistant.web.proxy import NO_PROXY, BehindProxy, Proxy
 from assistant.web.security import LOOPBACK_HOSTS, Guard, PageOnly
 from assistant.web.start import Start
 from assistant.web.streams import Places
@@ -35,6 +38,7 @@ from assistant.web.texts import ENGLISH, FRENCH
 
 if TYPE_CHECKING:
     from assistant.answer import Assistant
+    from assistant.settings import AssistantSettings
     from index import SyncQueue
 
 STATIC = Path(__file__).parent / "static"
@@ -55,6 +59,8 @@ def create_app(  # noqa: PLR0913 - what an owner may choose
     secret: str | None = None,
     conversations: Conversations | None = None,
     tries_examples: bool = True,
+    access: Access | None = None,
+    proxy: Proxy = NO_PROXY,
 ) -> FastAPI:
     """Join API and chat page into one application.
 
@@ -63,17 +69,28 @@ def create_app(  # noqa: PLR0913 - what an owner may choose
         queue: by which its index is kept in step.
         title: the name on the page.
         greeting: what an empty page says instead of its own greeting.
-        hosts: names under which the server may be called; None allows every name.
+        hosts: names under which the server may be called, by this computer alone; None allows every name.
         secret: by which the owner's own commands hand their work over; with None they cannot.
         conversations: where they are kept; None keeps them in memory.
         tries_examples: whether the page asks the assistant questions of its own, to show those that it answers.
+        access: who may embed the chat and who holds keys; None stands for nobody.
+        proxy: what stands in front.
     """
+    access = access or Access()
     os.environ["GRADIO_TEMP_DIR"] = _private_folder().name
     places = Places()
     app = FastAPI(title=title, docs_url=None, redoc_url=None, openapi_url="/api/openapi.json")
-    # Gradio's own, which allows every origin to read, gives way to it.
-    app.add_middleware(CORSMiddleware, allow_origins=[])
-    app.add_middleware(Guard, hosts=hosts)
+    app.add_middleware(Guard, access=access, hosts=hosts)
+    # Gradio's own, which allows every origin to read, gives way to it. It is outside of the guard, so that a listed
+    # page can read why it was refused.
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origin_regex=access.origins.pattern,
+        allow_methods=["GET", "POST"],
+        allow_headers=["Authorization", "Content-Type"],
+        expose_headers=["Retry-After"],
+    )
+    app.add_middleware(BehindProxy, proxy=proxy)
     add_api(app, assistant, places)
     app.include_router(panel_routes(assistant.index))
     add_openai(app, assistant, places)
@@ -82,7 +99,8 @@ def create_app(  # noqa: PLR0913 - what an owner may choose
     kept = conversations or Conversations()
     start = Start(assistant, title, greeting, tries_examples)
     app.include_router(page_routes(kept, start))
-    _mount_page(app, chat_page(assistant, places, kept, start))
+    app.include_router(embed_routes(access))
+    _mount_page(app, chat_page(assistant, places, kept, start), access)
     return app
 
 
@@ -110,23 +128,28 @@ def listen(host: str, port: int) -> socket.socket:
 def serve(
     assistant: "Assistant", queue: "SyncQueue", listener: socket.socket, folder: Path, settings: AssistantSettings
 ) -> None:
-    """Serve until interrupted. On a loopback address, only the names of this computer are answered to.
+    """Serve until interrupted. On a loopback address with no proxy, only the names of this computer are answered to.
 
     folder: of the index, where other commands of its owner are told where to hand their work over.
     """
     with listener, suppress(KeyboardInterrupt), _private_folder(), _published(folder, listener) as secret:
         is_loopback = ipaddress.ip_address(listener.getsockname()[0]).is_loopback
+        proxy = Proxy(tuple(settings.trusted_proxies.split()), settings.root_path)
         app = create_app(
             assistant,
             queue,
             title=settings.title,
             greeting=settings.greeting,
-            hosts=LOOPBACK_HOSTS if is_loopback else None,
+            hosts=LOOPBACK_HOSTS if is_loopback and not proxy.trusted else None,
             secret=secret,
             conversations=kept_conversations(settings),
             tries_examples=settings.model == EXTRACTIVE,
+            access=Access.of(settings),
+            proxy=proxy,
         )
-        config = uvicorn.Config(app, log_level="warning", server_header=False, timeout_graceful_shutdown=1)
+        config = uvicorn.Config(
+            app, log_level="warning", server_header=False, proxy_headers=False, timeout_graceful_shutdown=1
+        )
         _Server(config, queue).run(sockets=[listener])
 
 
@@ -161,7 +184,7 @@ def kept_conversations(settings: AssistantSettings) -> Conversations:
     return Conversations(settings.chats_path, settings.chats_days) if settings.chats_days else Conversations()
 
 
-def _mount_page(app: FastAPI, page: gr.Blocks) -> None:
+def _mount_page(app: FastAPI, page: gr.Blocks, access: Access) -> None:
     gr.mount_gradio_app(
         app,
         page,
@@ -185,7 +208,7 @@ def _mount_page(app: FastAPI, page: gr.Blocks) -> None:
     page.has_launched = True
     for route in app.routes:
         if isinstance(route, Mount):
-            route.app = PageOnly(route.app)
+            route.app = PageOnly(Started(route.app, access))
 
 
 def page_script() -> str:

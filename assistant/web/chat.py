@@ -5,9 +5,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
+from starlette.types import Scope
 
 from assistant.answer import MAX_QUESTION_CHARACTERS
 from assistant.errors import AssistantError
+from assistant.web.access import counted
 from assistant.web.conversations import Conversation, Conversations, Place, Turn
 from assistant.web.markup import (
     answer_markup,
@@ -69,7 +71,8 @@ def chat_page(  # noqa: PLR0915 - a page is a list of its parts
         try:
             yield [*drawn(conversation, texts), ""]
             conversations.keep(conversation)
-            batches = in_batches(answer_events(assistant, places, question, history), turn.unwanted)
+            events = counted(_scope(request), answer_events(assistant, places, question, history))
+            batches = in_batches(events, turn.unwanted)
             for _ in _taken(turn, batches, texts):
                 if turn.left:
                     break
@@ -202,3 +205,10 @@ def _answer(turn: Turn, texts: Texts, ready: bool) -> str:
 
 def _texts(place: Place, request: gr.Request) -> Texts:
     return texts_in(place.language) if place.language else texts_for(request.headers.get("accept-language", ""))
+
+
+def _scope(request: gr.Request) -> Scope:
+    """Give what the guard knows of the call."""
+    if request.request is None:
+        raise RuntimeError("Gradio gave no request with the call")
+    return request.request.scope

@@ -100,7 +100,7 @@ def _is_here(request: Request) -> bool:
     A proxy on this computer says of whom it passes something on: that is not here.
     """
     here, there = request.scope.get("server"), request.client
-    if there is None:
+    if there is None or not request.scope.get("direct", True):
         return False
     try:
         return ipaddress.ip_address(there.host).is_loopback or (here is not None and here[0] == there.host)

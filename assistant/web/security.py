@@ -5,14 +5,29 @@ Starlette's BaseHTTPMiddleware holds streamed responses back.
 """
 
 import json
-from collections.abc import Collection
-from urllib.parse import urlsplit
+from collections.abc import Collection, Mapping
 
+from starlette._utils import get_route_path
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from assistant.errors import NotAllowed, TooManyQuestions
+from assistant.web.access import Access, Caller, is_own
+from assistant.web.texts import texts_for
+
 BODY_BYTES = 64 * 1024
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "[::1]"})
+
+KEYED = ("/api/", "/v1/", "/mcp", "/demo")
+"""What needs an API key from elsewhere than this computer."""
+OPEN = frozenset({"/api/health", "/api/openapi.json"})
+ASKING = ("/api/ask", "/v1/", "/mcp")
+"""What counts as a question, where something is sent to it."""
+VISITED = frozenset({"/api/ask", "/api/token"})
+"""What a page of a listed origin may call for its visitor."""
+CHAT = "/gradio_api/queue/join"
+OWNER = "/owner/"
+"""Where commands of the owner bring a secret of their own, which is compared there."""
 
 # Gradio needs inline scripts (its settings are one) and styles. Nothing goes to or comes from another host.
 CONTENT_SECURITY_POLICY = "; ".join(
@@ -27,11 +42,10 @@ CONTENT_SECURITY_POLICY = "; ".join(
         "object-src 'none'",
         "base-uri 'self'",
         "form-action 'self'",
-        "frame-ancestors 'self'",
     ]
 )
+FRAMED_BY_US = "frame-ancestors 'self'"
 HEADERS = {
-    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "strict-origin-when-cross-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -55,54 +69,103 @@ PAGE_FOLDERS = ("/assets/", "/static/", "/svelte/", "/gradio_api/heartbeat/")
 
 
 class Guard:
-    """Refuse what no page of ours sends; add the security headers to all that goes out, but to what brings its own.
+    """Refuse what no page of ours sends and who may not ask; add the security headers to all that goes out.
+
+    What brings a policy of its own keeps it, with the pages that may frame it from here.
 
     Refused, each with {"error": {"type", "message"}}:
 
     - 421, a Host that is not in `hosts`: a name that an attacker points at 127.0.0.1 would otherwise reach a
       server meant for this computer alone (DNS rebinding);
-    - 403, a write from a page of another origin;
+    - 403, a write from a page of an origin that is neither ours nor listed;
     - 415, a write that is not JSON: a browser sends text/plain across origins without asking;
+    - 401, a call of the API with no key, unless it comes from this computer, and any call with a key or token that
+      opens nothing;
+    - 429, a question beyond the limits;
     - 413, a body of more than 64 kB, counted while it is read: Content-Length can be absent or wrong.
+
+    What is let in finds its Caller in the scope (access.caller_of).
 
     Args:
         app: the application behind.
-        hosts: names without port under which the server may be called; None allows every name.
+        access: what the owner allows.
+        hosts: names without port under which the server may be called, by this computer alone; None allows every
+            name, and then nobody comes without a key.
     """
 
-    def __init__(self, app: ASGIApp, hosts: Collection[str] | None = LOOPBACK_HOSTS) -> None:
+    def __init__(self, app: ASGIApp, access: Access, hosts: Collection[str] | None = LOOPBACK_HOSTS) -> None:
         self._app = app
+        self._access = access
         self._hosts = hosts
+        self._frame_ancestors = " ".join([FRAMED_BY_US, *access.origins.listed])
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer the request, or hand it on."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        send = _with_headers(send)
-        refusal = self._refusal(scope["method"], Headers(scope=scope))
+        send = _with_headers(send, self._frame_ancestors)
+        headers, path = Headers(scope=scope), get_route_path(scope)
+        refusal = self._refusal(scope["method"], path, headers)
         if refusal:
             await _refuse(send, *refusal)
             return
+        if path.startswith(OWNER):
+            await self._limited(scope, receive, send)
+            return
+        try:
+            caller = self._access.caller(scope, headers.get("host", ""), loopback_only=self._hosts is not None)
+            self._admit(caller, scope["method"], path, headers.get("origin"))
+        except NotAllowed as error:
+            basic = path.startswith("/demo")
+            challenge = {"WWW-Authenticate": 'Basic realm="API key as password"' if basic else "Bearer"}
+            await _refuse(send, 401, type(error).__name__, str(error), challenge)
+            return
+        except TooManyQuestions as error:
+            message = texts_for(headers.get("accept-language", "")).error(error)
+            await _refuse(send, 429, type(error).__name__, message, {"Retry-After": str(error.retry_seconds)})
+            return
+        await self._limited({**scope, "caller": caller}, receive, send)
+
+    async def _limited(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand on the request with its body, unless that is too long."""
         body = await _body(receive)
         if body is None:
             await _refuse(send, 413, "BodyTooLarge", f"The body is longer than {BODY_BYTES} bytes.")
             return
         await self._app(scope, _replay(body, receive), send)
 
-    def _refusal(self, method: str, headers: Headers) -> tuple[int, str, str] | None:
+    def _refusal(self, method: str, path: str, headers: Headers) -> tuple[int, str, str] | None:
         host = headers.get("host", "")
         if self._hosts is not None and _without_port(host) not in self._hosts:
             return 421, "UnknownHost", f"This server is not called {host[:200]!r}. Call it by 127.0.0.1."
         if method in SAFE_METHODS:
             return None
         origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+        listed = path.startswith(KEYED) and origin in self._access.origins if origin else False
+        if origin is not None and not is_own(origin, host) and not listed:
             return 403, "ForeignOrigin", f"Pages of {origin[:200]!r} may not send questions here."
         media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
         if media_type != "application/json":
             return 415, "NotJson", f"The body is {media_type[:200]!r}. Send application/json."
         return None
+
+    def _admit(self, caller: Caller, method: str, path: str, origin: str | None) -> None:
+        """Let in who may do this; count the question, if it is one.
+
+        Raises:
+            NotAllowed: a key or token is missing.
+            TooManyQuestions: a limit is reached.
+        """
+        if caller.trusted:
+            pass
+        elif method != "OPTIONS" and path.startswith(KEYED) and path not in OPEN:
+            if path not in VISITED or (caller.visitor is None and (path != "/api/token" or origin is None)):
+                raise NotAllowed("This needs an API key: Authorization: Bearer …. Make one: assistant keys create NAME")
+        elif path == CHAT and caller.visitor is None:
+            raise NotAllowed("This needs the token of a visitor, which the chat page has. Open the page again.")
+        if method not in SAFE_METHODS and path.startswith(ASKING):
+            caller.count_question()
 
 
 class PageOnly:
@@ -116,7 +179,7 @@ class PageOnly:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand the request on, or answer 404."""
-        path = scope.get("path", "")
+        path = get_route_path(scope)
         if scope["type"] == "http" and path not in PAGE_PATHS and not path.startswith(PAGE_FOLDERS):
             await _refuse(send, 404, "NotFound", "There is nothing at this address.")
             return
@@ -129,12 +192,14 @@ def _without_port(host: str) -> str:
     return name if colon and port.isdigit() else host.lower()
 
 
-def _with_headers(send: Send) -> Send:
+def _with_headers(send: Send, frame_ancestors: str) -> Send:
+    headers = HEADERS | {"Content-Security-Policy": f"{CONTENT_SECURITY_POLICY}; {frame_ancestors}"}
+
     async def wrapped(message: Message) -> None:
         if message["type"] == "http.response.start":
-            headers = MutableHeaders(scope=message)
-            for name, value in HEADERS.items():
-                headers.setdefault(name, value)
+            own = MutableHeaders(scope=message)
+            policy = own.get("content-security-policy", "").replace(FRAMED_BY_US, frame_ancestors)
+            own.update(headers | ({"Content-Security-Policy": policy} if policy else {}))
         await send(message)
 
     return wrapped
@@ -162,8 +227,9 @@ def _replay(body: bytes, receive: Receive) -> Receive:
     return replayed
 
 
-async def _refuse(send: Send, status: int, kind: str, message: str) -> None:
-    body = json.dumps({"error": {"type": kind, "message": message}}).encode()
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
+async def _refuse(send: Send, status: int, kind: str, message: str, more: Mapping[str, str] = {}) -> None:
+    body = json.dumps({"error": {"type": kind, "message": message}}, ensure_ascii=False).encode()
+    headers = {"Content-Type": "application/json", "Content-Length": str(len(body)), **more}
+    raw = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers.items()]
+    await send({"type": "http.response.start", "status": status, "headers": raw})
     await send({"type": "http.response.body", "body": body})

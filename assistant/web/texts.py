@@ -4,6 +4,8 @@ import datetime
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from assistant.errors import TooManyQuestions
+
 
 @dataclass(frozen=True, slots=True)
 class Texts:
@@ -75,6 +77,9 @@ class Texts:
     unreachable: str
     notices: dict[str, str]
     """Why the answer is made of sentences of the documents, by the kind of Notice."""
+    seconds: str
+    minutes: str
+    hours: str
     errors: dict[str, str]
     """By the name of the error; "" for every other."""
 
@@ -101,7 +106,15 @@ class Texts:
 
     def error(self, error: Exception) -> str:
         """Say what went wrong and what to do."""
-        return self.errors.get(type(error).__name__, self.errors[""])
+        text = self.errors.get(type(error).__name__, self.errors[""])
+        return text.format(self.wait(error.retry_seconds)) if isinstance(error, TooManyQuestions) else text
+
+    def wait(self, seconds: int) -> str:
+        """Say how long to wait, rounded up: 40 seconds, 3 minutes, 5 hours."""
+        for unit, name in ((3600, self.hours), (60, self.minutes)):
+            if seconds > 1.5 * unit:
+                return name.format(-(-seconds // unit))
+        return self.seconds.format(seconds)
 
     def labels(self) -> dict[str, Any]:
         """Give the fixed words by name, as Gradio's I18n takes them."""
@@ -190,11 +203,15 @@ FRENCH = Texts(
         "ModelFailed": "Le modèle de langage s’est interrompu : voici des phrases des documents.",
         "RateLimited": "Le modèle de langage est trop sollicité : voici des phrases des documents.",
     },
+    seconds="{} secondes",
+    minutes="{} minutes",
+    hours="{} heures",
     errors={
         "InvalidQuestion": "La question est vide ou dépasse 2 000 caractères. Raccourcissez-la.",
         "ModelUnavailable": "Le modèle de langage n’est pas disponible. Prévenez qui tient ce service.",
         "ModelFailed": "Le modèle de langage s’est interrompu. Posez la question à nouveau.",
         "RateLimited": "Trop de questions en peu de temps. Réessayez dans un instant.",
+        "TooManyQuestions": "Vous avez posé beaucoup de questions. Revenez dans {}.",
         "Busy": "Trop de questions en même temps. Réessayez dans quelques secondes.",
         "IndexNotFound": "Aucun document n’est indexé pour l’instant.",
         "": "Une erreur est survenue. Réessayez ; si elle revient, prévenez qui tient ce service.",
@@ -283,11 +300,15 @@ ENGLISH = Texts(
         "ModelFailed": "The language model broke off: these are sentences of the documents.",
         "RateLimited": "The language model is asked too much: these are sentences of the documents.",
     },
+    seconds="{} seconds",
+    minutes="{} minutes",
+    hours="{} hours",
     errors={
         "InvalidQuestion": "The question is empty or longer than 2,000 characters. Shorten it.",
         "ModelUnavailable": "The language model is not available. Tell whoever runs this service.",
         "ModelFailed": "The language model broke off. Ask again.",
         "RateLimited": "Too many questions in a short time. Try again in a moment.",
+        "TooManyQuestions": "You have asked many questions. Come back in {}.",
         "Busy": "Too many questions at once. Try again in a few seconds.",
         "IndexNotFound": "No document is indexed yet.",
         "": "Something went wrong. Try again; if it comes back, tell whoever runs this service.",

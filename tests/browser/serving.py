@@ -12,7 +12,7 @@ from fastapi import FastAPI
 @contextmanager
 def serving(app: FastAPI) -> Iterator[str]:
     """Serve in a thread; give the address, without a slash at its end."""
-    server = _Server(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=1))
+    server = _Server(uvicorn.Config(app, log_level="error", proxy_headers=False, timeout_graceful_shutdown=1))
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()

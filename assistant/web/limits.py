@@ -1,0 +1,64 @@
+"""How much may be asked: by one visitor, from one address, and of the whole service."""
+
+import ipaddress
+import math
+import threading
+import time
+from collections.abc import Iterator
+
+from limits import RateLimitItem, parse_many
+from limits.storage import MemoryStorage
+from limits.strategies import MovingWindowRateLimiter
+
+from assistant.errors import TooManyQuestions
+
+VISITOR = "10/minute;200/day"
+ADDRESS = "60/minute;1000/day"
+SERVICE = "10000/day"
+
+
+class Limits:
+    """Counts questions over moving windows; a question that is refused counts nowhere.
+
+    Args:
+        visitor: questions of one token, or of one user that a page's server names; `limits` notation.
+        address: questions from one address. Addresses of IPv6 count by their first 64 bits: one line has them all.
+        service: questions in all, so that a crowd costs no more than the owner means to spend.
+    """
+
+    def __init__(self, visitor: str = VISITOR, address: str = ADDRESS, service: str = SERVICE) -> None:
+        self._visitor, self._address, self._service = parse_many(visitor), parse_many(address), parse_many(service)
+        self._windows = MovingWindowRateLimiter(MemoryStorage())
+        self._lock = threading.Lock()
+
+    def count(self, *, subject: str | None = None, address: str | None = None) -> None:
+        """Count a question of a visitor and from an address, where there are such; it counts for the service too.
+
+        Raises:
+            TooManyQuestions: one of the limits is reached; it says in how many seconds there is room again.
+        """
+        windows = list(self._of(subject, address))
+        with self._lock:
+            for window, name in windows:
+                if not self._windows.test(window, name):
+                    reset = self._windows.get_window_stats(window, name).reset_time
+                    raise TooManyQuestions(max(1, math.ceil(reset - time.time())))
+            for window, name in windows:
+                self._windows.hit(window, name)
+
+    def _of(self, subject: str | None, address: str | None) -> Iterator[tuple[RateLimitItem, str]]:
+        yield from ((window, "service") for window in self._service)
+        if address:
+            yield from ((window, f"address {_line(address)}") for window in self._address)
+        if subject:
+            yield from ((window, f"visitor {subject}") for window in self._visitor)
+
+
+def _line(address: str) -> str:
+    """Give what is one line to the internet: an IPv4 address, or the first 64 bits of an IPv6 address."""
+    parsed = ipaddress.ip_address(address)
+    if isinstance(parsed, ipaddress.IPv6Address):
+        if parsed.ipv4_mapped:
+            return str(parsed.ipv4_mapped)
+        return str(ipaddress.ip_network((int(parsed) >> 64 << 64, 64)))
+    return str(parsed)

@@ -1,0 +1,112 @@
+// The chat in a frame: it looks as the page around it wishes, and they speak with each other.
+const given = (name, longest) => (query.get(name) || "").slice(0, longest);
+const wishes = { title: given("title", 80), greeting: given("greeting", 200), color: given("color", 40) };
+const examples = query.getAll("example").slice(0, 5).map((example) => example.slice(0, 200));
+const $ = (selector) => document.querySelector(selector);
+const listed = new RegExp(START.listed);
+const later = () => new Promise((resolve) => { setTimeout(resolve, 50); });
+const until = async (thing) => { while (!thing()) await later(); return thing(); };
+
+// Only who is listed can be around this frame; and only whom the frame is in is spoken with.
+let around = null;
+const tell = (type, detail = {}) => { if (around) parent.postMessage({ type: `sourcier:${type}`, ...detail }, around); };
+
+const ask = async (question) => {
+  const field = await until(() => $("#question textarea"));
+  // One answer at a time.
+  await until(() => $("#send")?.offsetParent);
+  field.value = question;
+  field.dispatchEvent(new Event("input", { bubbles: true }));
+  await later();
+  $("#send").click();
+};
+
+const orders = {
+  hello: async ({ token: other }) => {
+    if (other) identify(other);
+    await until(() => $("#question textarea") && $("#conversation .greeting, #conversation .answer"));
+    tell("ready");
+    measure();
+  },
+  visitor: ({ token: other }) => identify(other),
+  ask: ({ question }) => ask(`${question}`),
+  new: () => $("#new")?.click(),
+  focus: async () => (await until(() => $("#question textarea"))).focus(),
+};
+
+const identify = (other) => {
+  token = `${other}`;
+  named = true;
+  renewAt = Date.now() + START.visitor.seconds * 700;
+};
+
+window.addEventListener("message", (event) => {
+  const known = event.origin === location.origin || listed.test(event.origin);
+  if (window === parent || event.source !== parent || !known) return;
+  const [whose, order] = `${event.data?.type}`.split(":");
+  if (whose !== "sourcier" || !Object.hasOwn(orders, order)) return;
+  around = event.origin;
+  orders[order](event.data);
+});
+window.addEventListener("sourcier-expired", () => tell("expired"));
+// Escape closes what is nearest: the source that is open, or else this chat.
+window.addEventListener("keydown", (event) => {
+  if (event.key === "Escape" && !$("#panel[open]")) tell("escape");
+}, true);
+
+const heard = (said) => {
+  const answer = said.closest(".answer");
+  const text = said.cloneNode(true);
+  text.querySelectorAll("a.marker").forEach((marker) => marker.replaceWith(`[${marker.textContent}]`));
+  const citations = [...answer.querySelectorAll(".cited .card")].map((card) => ({
+    number: Number(card.querySelector(".number").textContent),
+    title: card.querySelector(".title").textContent,
+    quote: card.querySelector(".quote").textContent,
+  }));
+  return { answer: text.textContent.replace(/\u00a0\[/g, " ["), citations };
+};
+
+let asked = 0, answered = 0;
+const listen = () => {
+  const questions = document.querySelectorAll(".user-row .said");
+  const over = [...document.querySelectorAll("#conversation .answer")]
+    .filter((answer) => answer.querySelector(".copy, .status:not(.working)"));
+  if (questions.length < asked || over.length < answered) [asked, answered] = [questions.length, over.length];
+  for (; asked < questions.length; asked += 1) tell("question", { question: questions[asked].textContent });
+  for (; answered < over.length; answered += 1) {
+    const question = questions[answered].textContent;
+    if (over[answered].querySelector(".copy")) tell("answer", { question, ...heard(over[answered].querySelector(".said")) });
+    else tell("error", { question, message: over[answered].querySelector(".status").textContent });
+  }
+};
+
+const height = (selector) => $(selector)?.offsetHeight ?? 0;
+let told = 0;
+const measure = () => {
+  const inside = $("#conversation .message-wrap") ? $("#conversation .message-wrap").scrollHeight : height(".greeting") + 32;
+  const wanted = height("#top") + inside + height("#composer");
+  if (wanted !== told) tell("height", { height: told = wanted });
+};
+
+// Text of the page around: it stays text.
+const dress = () => {
+  if (wishes.title && $("#top h1") && $("#top h1").textContent !== wishes.title) $("#top h1").textContent = wishes.title;
+  const greeting = $("#conversation .greeting");
+  if (!greeting || greeting.dataset.dressed) return;
+  greeting.dataset.dressed = "yes";
+  if (wishes.greeting) greeting.querySelector("h2").textContent = wishes.greeting;
+  if (!examples.length) return;
+  const wished = document.createElement("div");
+  wished.append(...examples.map((example) => Object.assign(document.createElement("button"), {
+    type: "button", className: "example", textContent: example,
+  })));
+  greeting.querySelector(".examples")?.replaceWith(wished);
+};
+
+window.addEventListener("DOMContentLoaded", () => {
+  if (CSS.supports("color", wishes.color)) document.documentElement.style.setProperty("--wished", wishes.color);
+  document.documentElement.classList.toggle("colored", CSS.supports("color", wishes.color));
+  new MutationObserver(() => { dress(); listen(); measure(); })
+    .observe(document.body, { subtree: true, childList: true, characterData: true });
+  window.addEventListener("resize", measure);
+});

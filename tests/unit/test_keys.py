@@ -1,0 +1,51 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from assistant.errors import KeyNotFound
+from assistant.keys import Keys
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "folder" / "keys.json"
+
+
+def test_a_key_opens_until_it_is_revoked_by_another_process(file: Path) -> None:
+    server, owner = Keys(file), Keys(file)
+    key = owner.create("Le site")
+    other = owner.create("Le robot")
+
+    found = server.find(key)
+    assert found
+    assert found.name == "Le site"
+    owner.revoke(found.id)
+
+    assert server.find(key) is None
+    assert server.find(other)
+
+
+def test_the_file_holds_no_key_and_is_for_its_user_alone(file: Path) -> None:
+    key = Keys(file).create("Le site")
+
+    text = file.read_text("utf-8")
+    assert key not in text
+    assert key.partition("-")[2] not in text
+    assert len(json.loads(text)[0]["hash"]) == 64
+    assert file.stat().st_mode & 0o077 == 0
+    assert [path.name for path in file.parent.iterdir() if path.suffix == ".json"] == ["keys.json"]
+
+
+def test_what_is_no_key_opens_nothing(file: Path) -> None:
+    keys = Keys(file)
+    assert keys.find("sourcier-anything") is None
+    keys.create("Le site")
+
+    assert keys.find("") is None
+    assert keys.find(keys.all()[0].hash) is None
+
+
+def test_a_key_that_is_not_there_cannot_be_revoked(file: Path) -> None:
+    with pytest.raises(KeyNotFound, match="assistant keys list"):
+        Keys(file).revoke("0")
