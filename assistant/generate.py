@@ -7,8 +7,8 @@ import queue
 import re
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import cache
 from itertools import accumulate
@@ -84,9 +84,10 @@ def generator(model: BaseChatModel, name: str, reach: Reach, patience: Patience 
     def answer(tasks: Iterator[Task]) -> Iterator[Said]:
         for task in tasks:
             refusal = cannot_answer(detect(task["question"]))
-            yield from claims(asked_until_it_answers(task, refusal), refusal)
+            with closing(asked_until_it_answers(task, refusal)) as pieces:
+                yield from claims(pieces, refusal)
 
-    def asked_until_it_answers(task: Task, refusal: str) -> Iterator[str | None]:
+    def asked_until_it_answers(task: Task, refusal: str) -> Generator[str | None, None, None]:
         config = ensure_config()  # of whoever called: it counts the tokens
         pauses = iter(patience.pauses_seconds)
         passages = task["passages"]
@@ -101,9 +102,10 @@ def generator(model: BaseChatModel, name: str, reach: Reach, patience: Patience 
             }
             messages = prompt.invoke(variables).to_messages()
             try:
-                for piece in stream(model, messages, config, patience.silence_seconds):
-                    written = written or bool(piece)
-                    yield piece
+                with closing(stream(model, messages, config, patience.silence_seconds)) as pieces:
+                    for piece in pieces:
+                        written = written or bool(piece)
+                        yield piece
             except Exception as error:  # noqa: BLE001 - each provider's package has errors of its own
                 fault, pause = _fault(error), wanted_pause_seconds(error)
                 if fault == "context" and len(passages) > 1:
@@ -177,7 +179,7 @@ def context_of(model: BaseChatModel, setting: int | None) -> int:
 
 def stream(
     model: BaseChatModel, messages: Sequence[BaseMessage], config: RunnableConfig, silence_seconds: float
-) -> Iterator[str | None]:
+) -> Generator[str | None, None, None]:
     """Yield a model's text as it comes, and None each quarter of a second that nothing comes.
 
     The request is made in an event loop of its own thread: there it can be broken off at any moment, also while the
@@ -185,7 +187,7 @@ def stream(
 
     Raises TimeoutError after so many seconds of silence, EOFError for a stream without an end, and the provider's own.
     """
-    inbox: queue.SimpleQueue[str | Future[None]] = queue.SimpleQueue()
+    inbox: queue.SimpleQueue[str | asyncio.Task[None]] = queue.SimpleQueue()
 
     async def read() -> None:
         ended = False
@@ -195,20 +197,24 @@ def stream(
         if not ended and model._llm_type in TELL_THE_END:
             raise EOFError
 
-    reading = asyncio.run_coroutine_threadsafe(read(), _loop())
-    reading.add_done_callback(inbox.put)
+    async def begin() -> asyncio.Task[None]:
+        task = asyncio.create_task(read())
+        task.add_done_callback(inbox.put)
+        return task
+
+    reading = asyncio.run_coroutine_threadsafe(begin(), _loop()).result()
     try:
         heard = time.monotonic()
         characters = 0
         while characters < ANSWER_CHARACTERS:
-            try:
-                piece = inbox.get(timeout=SILENCE_SECONDS)
-            except queue.Empty:
+            piece = _next(inbox, min(SILENCE_SECONDS, silence_seconds))
+            if piece is None:
                 if time.monotonic() - heard > silence_seconds:
-                    raise TimeoutError from None
+                    raise TimeoutError
+                # Not inside an except: the exception would hold this frame, and so the request, when it is dropped.
                 yield None
                 continue
-            if isinstance(piece, Future):
+            if isinstance(piece, asyncio.Task):
                 piece.result()
                 if not characters:
                     raise EmptyAnswerError
@@ -217,7 +223,22 @@ def stream(
             characters += len(piece)
             yield piece
     finally:
-        reading.cancel()
+        _loop().call_soon_threadsafe(_cancel, reading)
+
+
+def _cancel(task: asyncio.Task[None]) -> None:
+    """Cancel a task until it has ended: asyncio.wait_for of Python 3.11, in clients, may swallow a cancellation."""
+    if not task.done():
+        task.cancel()
+        task.get_loop().call_later(SILENCE_SECONDS, _cancel, task)
+
+
+def _next(inbox: queue.SimpleQueue[str | asyncio.Task[None]], seconds: float) -> str | asyncio.Task[None] | None:
+    """Wait a little for what comes next; None where nothing does."""
+    try:
+        return inbox.get(timeout=seconds)
+    except queue.Empty:
+        return None
 
 
 class EmptyAnswerError(Exception):
