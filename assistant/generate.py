@@ -41,8 +41,7 @@ PROMPT_TOKENS = 300
 SHARE_OF_HISTORY = 0.25
 """Of what is left, at the most."""
 TOKENS_FOR_ONE = 1.5
-"""Tokens that a model may need for one of the tokenizer that counts: theirs know fewer words of French. SmolLM2 needs
-1.4 for French news, 0.9 for English."""
+"""Tokens that a model may need for one of the tokenizer that counts: theirs may know fewer words of French."""
 SILENCE_SECONDS = 0.25
 
 CountTokens = Callable[[str], int]

@@ -39,7 +39,8 @@ def test_the_words_marked_on_the_page_are_the_quotes_of_the_api(address, browser
     marked = []
     for number in range(len(quotes)):
         page.locator(".cited .card").nth(number).click()
-        page.locator("#panel .position").get_by_text(f"{number + 1} ").wait_for()
+        if len(quotes) > 1:  # Of one alone there is nothing to count.
+            page.locator("#panel .position").get_by_text(f"{number + 1} ").wait_for()
         page.locator("#panel mark").wait_for()
         marked.append(page.locator("#panel mark").text_content())
         assert page.locator("#panel .text").text_content() == text

@@ -82,7 +82,7 @@ def test_the_words_that_answer_come_first_and_are_strong_in_the_text_and_in_the_
 
     markup = answer_markup(Answer("?", "?", f"{text} [1]", (citation,), (cited,)), FRENCH)
 
-    assert '<p class="short" dir="auto">&#42;un euro&#42;</p>' in markup
+    assert '<div class="short" dir="auto">&#42;un euro&#42;</div>' in markup
     assert markup.count("<strong>&#42;un euro&#42;</strong>") == 2
     assert "<b>" not in markup
 
