@@ -90,6 +90,7 @@ def test_the_object_of_an_answer_has_the_documented_fields(answers):
         "query",
         "answered",
         "answer",
+        "short",
         "citations",
         "passages",
         "unsupported",
@@ -108,6 +109,7 @@ def test_the_object_of_an_answer_has_the_documented_fields(answers):
         "start",
         "end",
         "quote",
+        "answer",
         "also_in",
     }
     assert set(answer["passages"][0]) == {
