@@ -603,8 +603,6 @@ def print_answer(answer: "Answer", paths: dict[str, str]) -> None:
 
     if answer.notice:
         say(answer.notice.message)
-    if answer.short:
-        typer.secho(answer.short, bold=True)
     typer.echo(answer.text)
     for citation in answer.citations:
         path = printable(paths.get(citation.passage.source, citation.passage.source))

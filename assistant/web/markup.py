@@ -79,8 +79,7 @@ def answer_markup(answer: Answer, texts: Texts, good: bool | None = None) -> str
     good: what the person thought of it.
     """
     note = f'<p class="status">{plain(texts.notices[answer.notice.kind])}</p>' if answer.notice else ""
-    short = f'<div class="short" dir="auto">{plain(answer.short)}</div>' if answer.short else ""
-    said = f'{short}<div class="said" dir="auto">{_with_links(answer, texts)}</div>'
+    said = f'<div class="said" dir="auto">{_with_links(answer, texts)}</div>'
     actions = (
         f'<div class="actions">{_button("copy", texts.copy)}{_button("retry", texts.retry)}'
         f"{_button('good', texts.good, good is True)}{_button('bad', texts.bad, good is False)}</div>"
