@@ -7,9 +7,10 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 import pytest
@@ -21,6 +22,7 @@ from assistant.web.mcp import PIECE_CHARACTERS, mcp_app
 from index import IndexSettings, create_index, open_index, plan
 from tests.browser.serving import serving
 
+Result = TypeVar("Result")
 ARMISTICE = "L'armistice fut signé le 11 novembre 1918 à Rethondes. Il mit fin aux combats à l'Ouest."
 LONG = "La tour de Valbourg fut achevée en 1889. " + "On la repeint tous les sept ans. " * 1_000
 QUESTION = {"question": "Quand fut signé l'armistice ?"}
@@ -58,6 +60,12 @@ def by_stdio(folder: Path) -> StdioServerParameters:
     )
 
 
+def alone(work: Callable[[], Result]) -> Result:
+    """Do it in a thread of its own: the browser of other tests keeps an event loop running in this one."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(work).result()
+
+
 def call(server: Any, *calls: tuple[str, dict[str, Any]]) -> list[Any]:
     """Call tools, one after the other, in one session."""
 
@@ -65,7 +73,7 @@ def call(server: Any, *calls: tuple[str, dict[str, Any]]) -> list[Any]:
         async with Client(server, read_timeout_seconds=240) as client:
             return [await client.call_tool(name, arguments) for name, arguments in calls]
 
-    return asyncio.run(session())
+    return alone(lambda: asyncio.run(session()))
 
 
 def told(server: Any, name: str, **arguments: Any) -> dict[str, Any]:
@@ -91,7 +99,7 @@ def check_the_three_tools(server: Any) -> None:
             piece = await client.call_tool("read_source", place)
             return [answer, *(result.structured_content for result in (declined, found, piece))]
 
-    answer, declined, found, piece = asyncio.run(session())
+    answer, declined, found, piece = alone(lambda: asyncio.run(session()))
 
     assert answer["answered"]
     assert piece["text"] == answer["citations"][0]["quote"] == ARMISTICE[:54]
@@ -114,7 +122,7 @@ def test_the_tools_say_what_they_take_and_give(address: str) -> None:
         async with Client(f"{address}/mcp") as client:
             return (await client.list_tools()).tools
 
-    tools = asyncio.run(listed())
+    tools = alone(lambda: asyncio.run(listed()))
 
     assert [tool.name for tool in tools] == ["ask", "search", "read_source"]
     for tool in tools:
@@ -227,6 +235,6 @@ def test_an_index_that_another_process_owns_is_said_to_be(folder: Path) -> None:
 def test_the_example_in_readme_runs(address: str, capsys: pytest.CaptureFixture[str]) -> None:
     [example] = re.findall(r"```python\n(import asyncio\n.*?)```", Path("README.md").read_text("utf-8"), re.DOTALL)
 
-    exec(example.replace("http://127.0.0.1:7861", address), {"__name__": "example"})
+    alone(lambda: exec(example.replace("http://127.0.0.1:7861", address), {"__name__": "example"}))
 
     assert capsys.readouterr().out.strip()
