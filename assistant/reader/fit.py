@@ -35,10 +35,6 @@ class FitReader:
     def __init__(self, embeddings: TokenEmbeddings) -> None:
         self._embeddings = embeddings
 
-    def load(self) -> None:
-        """Load the model now rather than at the first question."""
-        self._embeddings.embed_query_tokens("…")
-
     def read(self, question: str, passages: Sequence[Passage]) -> list[Reading]:
         """Read passages; a sentence has the greater a share the nearer it is."""
         asked = self._embeddings.embed_query_tokens(question)

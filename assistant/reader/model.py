@@ -31,21 +31,17 @@ class TrainedReader:
         self._embeddings = embeddings
         self._loading = threading.Lock()
 
-    def load(self) -> None:
-        """Load the network now rather than at the first question."""
-        with self._loading:
-            self._network  # noqa: B018
-
     def read(self, question: str, passages: Sequence[Passage]) -> list[Reading]:
         """Read passages, those of like length together."""
-        self.load()
+        with self._loading:
+            network = self._network
         pairs = [self._tokenizer.encode(question, passage.title, passage.text) for passage in passages]
         readings: dict[int, Reading] = {}
         order = sorted(range(len(pairs)), key=lambda i: len(pairs[i].ids))
         for at in range(0, len(order), BATCH_PAIRS):
             batch = order[at : at + BATCH_PAIRS]
             with torch.inference_mode():
-                spans, answers = self._network(*self._tokenizer.pad([pairs[i] for i in batch]))
+                spans, answers = network(*self._tokenizer.pad([pairs[i] for i in batch]))
             for i, logits, answering in zip(batch, spans, answers, strict=True):
                 readings[i] = Reading(float(answering), tuple(read_sentences(passages[i], pairs[i], logits)))
         return [readings[i] for i in range(len(pairs))]

@@ -11,6 +11,8 @@ from transformers import BertModel
 
 FROZEN_LAYERS = 3
 """Of the encoder: they stay as the embedding model has them, as its word vectors do, and are not shipped again."""
+FROZEN = ("encoder.embeddings.", *(f"encoder.encoder.layer.{number}." for number in range(FROZEN_LAYERS)))
+"""How the names of weights begin that stay as the embedding model has them."""
 QUESTION_TOKENS = 64
 PAIR_TOKENS = 512
 """Longer questions and passages are cut."""
@@ -44,20 +46,12 @@ class ReadingNetwork(nn.Module):
 
     def trained(self) -> dict[str, Tensor]:
         """Return the weights that differ from the embedding model's."""
-        return {
-            name: weight
-            for name, weight in self.state_dict().items()
-            if not name.startswith("encoder.embeddings.") and not name.startswith(_frozen())
-        }
+        return {name: weight for name, weight in self.state_dict().items() if not name.startswith(FROZEN)}
 
     def freeze(self) -> None:
         """Leave the word vectors and lower layers as they are."""
         for name, parameter in self.named_parameters():
-            parameter.requires_grad_(not name.startswith(("encoder.embeddings.", *_frozen())))
-
-
-def _frozen() -> tuple[str, ...]:
-    return tuple(f"encoder.encoder.layer.{number}." for number in range(FROZEN_LAYERS))
+            parameter.requires_grad_(not name.startswith(FROZEN))
 
 
 def open_encoder(folder: str, dtype: torch.dtype) -> BertModel:
