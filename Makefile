@@ -18,7 +18,7 @@ run: install
 	@$(BIN)/assistant serve --port $(PORT)
 
 test: install browser
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 check: install
 	$(BIN)/ruff format --check .

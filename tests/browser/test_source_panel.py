@@ -80,6 +80,23 @@ def test_the_panel_is_opened_and_closed_by_keyboard_and_gives_the_focus_back(vis
     expect(page.locator("a.marker").first).to_be_focused()
 
 
+def test_who_writes_as_soon_as_the_panel_is_closed_keeps_the_focus(visit: Visit) -> None:
+    page = visit.open()
+    visit.ask_to_the_end(QUESTION)
+    visit.open_source(1)
+
+    page.evaluate(
+        """async () => {
+        const closed = new Promise((told) => document.querySelector("#panel").addEventListener("close", told));
+        const escape = new KeyboardEvent("keydown", { key: "Escape", bubbles: true });
+        document.querySelector("#panel h2").dispatchEvent(escape);
+        document.querySelector("#question textarea").focus();
+        await closed; }"""
+    )
+
+    expect(page.locator("#question textarea")).to_be_focused()
+
+
 def test_a_marker_opens_the_source_of_its_own_answer(visit: Visit, assistant: ScriptedAssistant) -> None:
     page = visit.open()
     visit.ask_to_the_end(QUESTION)

@@ -117,21 +117,25 @@ const stepSource = (step) => {
   if (next) openSource(next);
 };
 
-inPanel(".close").addEventListener("click", () => panel.close());
+// The focus goes back at once: by the time the browser tells of the closing, the person may be writing already.
+const closePanel = () => {
+  panel.close();
+  (shown?.isConnected ? shown : field()).focus();
+};
+
+inPanel(".close").addEventListener("click", () => closePanel());
 inPanel(".previous").addEventListener("click", () => stepSource(-1));
 inPanel(".next").addEventListener("click", () => stepSource(1));
 inPanel(".as-text").addEventListener("click", () => drawView(false));
 inPanel(".as-pdf").addEventListener("click", () => drawView(true));
 panel.addEventListener("keydown", (event) => {
-  if (event.key === "Escape") panel.close();
+  if (event.key === "Escape") closePanel();
 });
 panel.addEventListener("close", () => {
   document.body.classList.remove("reading");
   opening += 1;
   inPanel(".pdf").replaceChildren();
   shown?.removeAttribute("aria-current");
-  if (shown?.isConnected) shown.focus();
-  else document.querySelector("#question textarea").focus();
 });
 
 // In the capture phase and without the browser's own way: the page's <base href="./"> makes "#source" another address
