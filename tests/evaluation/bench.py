@@ -35,6 +35,7 @@ from index import Index, IndexSettings, SyncReport, plan
 from index.build import Recipe, open_or_create, own, recipe
 from index.embed import BATCH_TEXTS
 from index.load import load
+from index.split import searched_text
 from tests.processes import Tell, run
 
 DIMENSION = 384
@@ -115,8 +116,15 @@ def synced(index: Index, docs: Path) -> SyncReport:
 
 
 def chunk_texts(index: Index) -> list[str]:
+    """Give what was embedded of each chunk, by length."""
     documents = (change.document for change in index.catalog.changes(0))
-    return sorted((chunk.text for document in documents if document for chunk in document.chunks), key=len)
+    texts = (
+        searched_text(document.title, chunk.section, chunk.text)
+        for document in documents
+        if document
+        for chunk in document.chunks
+    )
+    return sorted(texts, key=len)
 
 
 def encode(made_with: Recipe, texts: list[str]) -> None:
