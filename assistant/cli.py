@@ -186,7 +186,7 @@ def serve_command(
     ] = None,
 ) -> None:
     """Serve the chat page and the HTTP API; own the index, and do what other commands of its owner ask for."""
-    with reported():
+    with reported(), stopped_by_sigterm():
         from threading import Thread
 
         from assistant.settings import AssistantSettings
@@ -400,6 +400,18 @@ def opened_keys() -> "Keys":
     from assistant.settings import AssistantSettings
 
     return Keys(AssistantSettings().api_keys)
+
+
+@contextmanager
+def stopped_by_sigterm() -> Iterator[None]:
+    """Let SIGTERM, by which a service is stopped, do what Ctrl-C does; either is a good end: the exit status is 0."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    except KeyboardInterrupt:
+        say("Stopped")
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 import json
 import logging
 import threading
-from collections.abc import AsyncIterator, Callable, Generator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import asdict
 from functools import partial
 from http import HTTPStatus
@@ -28,7 +28,7 @@ from assistant.errors import (
     RateLimited,
 )
 from assistant.types import Answer, Event, Message, Notice, Searched, Token, Waiting, passages_as_dicts
-from assistant.web.streams import Batches, Busy, Places, answer_events, in_batches
+from assistant.web.streams import Batches, Busy, Events, Places, answer_events, in_batches
 from index.errors import IndexingError, InvalidFilter, SourceNotFound
 from index.types import Filter, Source
 
@@ -111,7 +111,7 @@ def _routes(assistant: "Assistant", places: Places) -> APIRouter:
         """Answer, whole or as server-sent events: passages, notice, token …, answer; error if it breaks off."""
         events = answer_events(assistant, places, asked.question, asked.messages(), asked.where())
         if not asked.stream:
-            return (await run_in_threadpool(last_answer, events)).as_dict()
+            return (await last_answer(events)).as_dict()
         batches = in_batches(events, threading.Event())
         # The first event is awaited here: what goes wrong before it still gets its own status.
         first = await run_in_threadpool(first_events, batches)
@@ -133,9 +133,17 @@ def _routes(assistant: "Assistant", places: Places) -> APIRouter:
     return routes
 
 
-def last_answer(events: Generator[Event, None, None]) -> Answer:
-    """Wait for the whole answer."""
-    return [event for event in events if isinstance(event, Answer)][-1]
+async def last_answer(events: Events) -> Answer:
+    """Wait for the whole answer; a server that stops need not wait for it, whatever the model does."""
+    batches = in_batches(events, threading.Event())
+    try:
+        while (batch := await run_in_threadpool(next, batches, None)) is not None:
+            for event in batch:
+                if isinstance(event, Answer):
+                    return event
+    finally:
+        batches.close()
+    raise RuntimeError("The events of an answer ended without it")
 
 
 def first_events(batches: Batches) -> list[Event]:

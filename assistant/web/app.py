@@ -1,5 +1,6 @@
 """The web server: the API and the chat page behind one guard."""
 
+import asyncio
 import errno
 import ipaddress
 import json
@@ -7,8 +8,9 @@ import os
 import secrets
 import socket
 import tempfile
+import time
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,6 +44,10 @@ if TYPE_CHECKING:
     from index import SyncQueue
 
 STATIC = Path(__file__).parent / "static"
+ANSWER_SECONDS = 20
+"""How long a server that is stopped waits for the answers that are being made,"""
+CONNECTION_SECONDS = 1
+"""and then for the last of their words to be sent."""
 SCRIPTS = ("page.js", "panel.js", "history.js", "opinion.js")
 
 
@@ -61,6 +67,7 @@ def create_app(  # noqa: PLR0913 - what an owner may choose
     tries_examples: bool = True,
     access: Access | None = None,
     proxy: Proxy = NO_PROXY,
+    places: Places | None = None,
 ) -> FastAPI:
     """Join API and chat page into one application.
 
@@ -75,10 +82,11 @@ def create_app(  # noqa: PLR0913 - what an owner may choose
         tries_examples: whether the page asks the assistant questions of its own, to show those that it answers.
         access: who may embed the chat and who holds keys; None stands for nobody.
         proxy: what stands in front.
+        places: how many answers are made at once.
     """
     access = access or Access()
+    places = places or Places()
     os.environ["GRADIO_TEMP_DIR"] = _private_folder().name
-    places = Places()
     app = FastAPI(title=title, docs_url=None, redoc_url=None, openapi_url="/api/openapi.json")
     app.add_middleware(Guard, access=access, hosts=hosts)
     # Gradio's own, which allows every origin to read, gives way to it. It is outside of the guard, so that a listed
@@ -128,13 +136,17 @@ def listen(host: str, port: int) -> socket.socket:
 def serve(
     assistant: "Assistant", queue: "SyncQueue", listener: socket.socket, folder: Path, settings: AssistantSettings
 ) -> None:
-    """Serve until interrupted. On a loopback address with no proxy, only the names of this computer are answered to.
+    """Serve until interrupted, and let the answers end that are being made, as long as that takes 20 seconds at most.
+
+    Raises KeyboardInterrupt when all is over. On a loopback address with no proxy, only the names of this computer are
+    answered to.
 
     folder: of the index, where other commands of its owner are told where to hand their work over.
     """
-    with listener, suppress(KeyboardInterrupt), _private_folder(), _published(folder, listener) as secret:
+    with listener, _private_folder(), _published(folder, listener) as secret:
         is_loopback = ipaddress.ip_address(listener.getsockname()[0]).is_loopback
         proxy = Proxy(tuple(settings.trusted_proxies.split()), settings.root_path)
+        places = Places()
         app = create_app(
             assistant,
             queue,
@@ -146,22 +158,37 @@ def serve(
             tries_examples=settings.model == EXTRACTIVE,
             access=Access.of(settings),
             proxy=proxy,
+            places=places,
         )
         config = uvicorn.Config(
-            app, log_level="warning", server_header=False, proxy_headers=False, timeout_graceful_shutdown=1
+            app,
+            log_level="warning",
+            server_header=False,
+            proxy_headers=False,
+            timeout_graceful_shutdown=CONNECTION_SECONDS,
         )
-        _Server(config, queue).run(sockets=[listener])
+        _Server(config, queue, places).run(sockets=[listener])
 
 
 class _Server(uvicorn.Server):
-    """Stops the syncs first: whoever watches one holds a connection until it ends."""
+    """Stops the syncs first: whoever watches one holds a connection until it ends. Then answers may end.
 
-    def __init__(self, config: uvicorn.Config, queue: "SyncQueue") -> None:
+    Whatever holds a connection after that is cut: the page's streams of events never end by themselves.
+    """
+
+    def __init__(self, config: uvicorn.Config, queue: "SyncQueue", places: Places) -> None:
         super().__init__(config)
         self._queue = queue
+        self._places = places
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._queue.stop()
+        self._places.close()
+        for server in self.servers:
+            server.close()
+        deadline = time.monotonic() + ANSWER_SECONDS
+        while not (self._places.empty or self.force_exit or time.monotonic() > deadline):
+            await asyncio.sleep(0.05)
         await super().shutdown(sockets)
 
 

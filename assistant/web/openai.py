@@ -132,7 +132,7 @@ def _routes(assistant: "Assistant", places: Places) -> APIRouter:
         events = answer_events(assistant, places, *asked.conversation())
         completion = Completion(bool(asked.stream_options and asked.stream_options.include_usage))
         if not asked.stream:
-            return completion.whole(await run_in_threadpool(last_answer, events))
+            return completion.whole(await last_answer(events))
         batches = in_batches(events, threading.Event())
         # The first event is awaited here: what goes wrong before it still gets its own status.
         first = await run_in_threadpool(first_events, batches)

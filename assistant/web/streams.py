@@ -36,32 +36,56 @@ class Places:
     """
 
     def __init__(self, at_once: int = 2, waiting: int = 8, wait_seconds: float = 60.0) -> None:
-        self._free = threading.BoundedSemaphore(at_once)
-        self._queue = threading.BoundedSemaphore(waiting)
+        self.taken = 0
+        """Answers being made now."""
+        self.waiting = 0
+        """Questions that wait now."""
+        self._at_once = at_once
+        self._may_wait = waiting
         self._wait_seconds = wait_seconds
+        self._closed = False
+        self._changed = threading.Condition()
+
+    @property
+    def empty(self) -> bool:
+        """Say whether no answer is being made, and none is waited for."""
+        with self._changed:
+            return not (self.taken or self.waiting)
 
     @contextmanager
     def one(self) -> Iterator[None]:
         """Hold a place, waiting for it if need be.
 
         Raises:
-            Busy: the queue is full, or the wait was too long.
+            Busy: the queue is full, the wait was too long, or no more questions are taken.
         """
-        if not self._free.acquire(blocking=False):
-            self._wait()
+        with self._changed:
+            if self._closed:
+                raise Busy("The server is being stopped. Try again in a few seconds.")
+            if self.taken >= self._at_once:
+                self._wait()
+            self.taken += 1
         try:
             yield
         finally:
-            self._free.release()
+            with self._changed:
+                self.taken -= 1
+                self._changed.notify()
+
+    def close(self) -> None:
+        """Take no more questions; those that were taken are answered."""
+        with self._changed:
+            self._closed = True
 
     def _wait(self) -> None:
-        if not self._queue.acquire(blocking=False):
+        if self.waiting >= self._may_wait:
             raise Busy("Too many questions at once. Try again in a few seconds.")
+        self.waiting += 1
         try:
-            if not self._free.acquire(timeout=self._wait_seconds):
+            if not self._changed.wait_for(lambda: self.taken < self._at_once, self._wait_seconds):
                 raise Busy(f"No answer could begin within {self._wait_seconds:g} seconds. Try again later.")
         finally:
-            self._queue.release()
+            self.waiting -= 1
 
 
 def answer_events(

@@ -486,7 +486,7 @@ def test_a_server_answers_and_stops_cleanly(server, seeded):
         answer = client.post("/api/ask", json={"question": ENGLISH}).json()
         page = client.get("/")
         later = client.get("/api/health").json()
-    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGTERM)
     _, said = process.communicate(timeout=30)
 
     assert "deux heures et demie" in answer["answer"]
