@@ -15,6 +15,7 @@ from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda, R
 from assistant.cite import Citer
 from assistant.condense import Condense, by_history, merged
 from assistant.errors import InvalidQuestion
+from assistant.logs import questions
 from assistant.prompts import cannot_answer, no_document_matches
 from assistant.types import (
     Answer,
@@ -68,18 +69,22 @@ class Assistant:
         self._reread = reread or RunnablePassthrough()
         self.search = searcher(retriever, condense) | self._reread
         self.answerer = answerer
+        self.ready = False
+        """Whether models and stores are open, so that a question is answered without waiting for them."""
+        self.fault: Exception | None = None
+        """What went wrong when they were to be opened, the last time."""
         self._citer = citer
 
-    @property
-    def ready(self) -> bool:
-        """Say whether the embedding model is loaded and the stores are open."""
-        return self.index.ready
-
     def load(self) -> None:
-        """Load what the first question needs, which takes seconds, before it is asked."""
-        detect("Prêt ?")
-        self.index.load()
-        self._reread.invoke(Task(question="…", history=[], query="…", passages=[]))
+        """Load what the first question needs, which takes seconds, before it is asked; `fault` keeps what it raises."""
+        try:
+            detect("Prêt ?")
+            self.index.load()
+            self._reread.invoke(Task(question="…", history=[], query="…", passages=[]))
+        except Exception as error:
+            self.fault = error
+            raise
+        self.ready, self.fault = True, None
 
     def ask(self, question: str, history: Sequence[Message] = (), where: Filter = EVERYTHING) -> Answer:
         """Return the answer: the last event of `stream`."""
@@ -99,6 +104,7 @@ class Assistant:
         return self._events(Asked(question=valid_question(question), history=list(history), where=where))
 
     def _events(self, asked: Asked) -> Iterator[Event]:
+        questions.info("Asked: %s", asked["question"])
         began = time.perf_counter()
         counted = UsageMetadataCallbackHandler()
         config = RunnableConfig(callbacks=[counted])

@@ -1,9 +1,11 @@
 """The command line. Heavy imports stand inside the commands, so that `--help` answers at once."""
 
 import json
+import logging
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict, replace
@@ -36,6 +38,8 @@ USAGE = 2
 FAILED = 1
 STOPPED = 130
 """As a shell says of a process that Ctrl-C ended."""
+RETRY_SECONDS = 10.0
+"""How long after a server could not load its models it tries again."""
 
 keys_app = typer.Typer(help="Make, list and revoke the API keys of programs.", no_args_is_help=True)
 app.add_typer(keys_app, name="keys")
@@ -189,22 +193,24 @@ def serve_command(
     with reported(), stopped_by_sigterm():
         from threading import Thread
 
+        from assistant.logs import configure
         from assistant.settings import AssistantSettings
         from index import IndexSettings
 
         given: dict[str, Any] = {"root_path": root_path, "trusted_proxies": " ".join(trusted_proxy or ()) or None}
         reached = AssistantSettings(**{name: value for name, value in given.items() if value is not None})
+        configure(reached.log, reached.log_questions)
+        log = logging.getLogger(__name__)
         settings = IndexSettings()
         with opened_assistant(settings, may_be_empty=bool(watch)) as assistant:
             Thread(target=load, args=(assistant,), daemon=True).start()
-            from assistant.settings import AssistantSettings
             from assistant.watch import watching
             from assistant.web.app import listen, serve
             from index import SyncQueue
 
             listener = listen(host, port)
-            say(f"Sourcier answers at http://{host}:{listener.getsockname()[1]} (Ctrl-C stops it)")
-            with SyncQueue(assistant.index) as queue, watching(watch or [], queue, settings.path, say):
+            log.info("Sourcier answers at http://%s:%s (Ctrl-C stops it)", host, listener.getsockname()[1])
+            with SyncQueue(assistant.index) as queue, watching(watch or [], queue, settings.path, log.info):
                 serve(assistant, queue, listener, settings.path, reached)
 
 
@@ -559,13 +565,18 @@ def catalog_as_it_is(settings: "IndexSettings") -> Iterator["Catalog"]:
 
 
 def load(assistant: "Assistant") -> None:
-    """Load the model beside the server that starts; what fails here is said, and tried again by the first question."""
+    """Load the models beside the server that starts; what fails is said, and tried again until it is done."""
     from index import IndexingError
 
-    try:
-        assistant.load()
-    except IndexingError as error:
-        say(str(error))
+    said = ""
+    while not assistant.ready:
+        try:
+            assistant.load()
+        except IndexingError as error:
+            if str(error) != said:
+                said = str(error)
+                logging.getLogger(__name__).error("%s", said)
+            time.sleep(RETRY_SECONDS)
 
 
 def read_history(path: Path) -> list["Message"]:

@@ -8,6 +8,7 @@ from limits import parse_many
 from pydantic import AnyHttpUrl, Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from assistant.logs import Shape
 from assistant.origins import Origins
 
 EXTRACTIVE: Literal["extractive"] = "extractive"
@@ -74,6 +75,10 @@ class AssistantSettings(BaseSettings):
     trusted_proxies: str = Field(
         default="", description="Addresses or networks of proxies whose X-Forwarded-… headers are believed"
     )
+    log: Shape = Field(
+        default="text", description="How a server logs, on standard error: text, or json, an object a line"
+    )
+    log_questions: bool = Field(default=False, description="Whether a server logs what is asked")
     root_path: str = Field(
         default="",
         description="Path under which a proxy shows the server: /assistant",

@@ -211,7 +211,6 @@ class Index:
     def __init__(self, settings: IndexSettings, recipe: Recipe, catalog: Catalog, resources: ExitStack) -> None:
         self.catalog = catalog
         self.embeddings = recipe.embeddings
-        self.ready = False
         self._sample: Vector | None = None
         """Vectors of chunks by chance, None after a change."""
         self._settings = settings
@@ -293,7 +292,6 @@ class Index:
     def load(self) -> None:
         """Load the model and open both indexes now, rather than at the first question."""
         self.retriever(1).search("…")
-        self.ready = True
 
     def close(self) -> None:
         """Close the stores and give the folder free."""

@@ -13,6 +13,7 @@ from starlette.types import Scope
 
 from assistant.errors import NotAllowed, TokenRefused
 from assistant.keys import PREFIX, Key, Keys
+from assistant.logs import request_id
 from assistant.origins import Origins
 from assistant.settings import AssistantSettings
 from assistant.web.limits import Limits
@@ -117,7 +118,8 @@ def expect_trusted(scope: Scope) -> None:
 
 
 def counted(scope: Scope, events: Generator[Event, None, None]) -> Generator[Event, None, None]:
-    """Give the events of an answer, once its question is counted."""
+    """Give the events of an answer, once its question is counted; what is logged meanwhile names the request."""
+    request_id.set(scope["request_id"])
     caller_of(scope).count_question()
     yield from events
 

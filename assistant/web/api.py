@@ -27,7 +27,9 @@ from assistant.errors import (
     OriginNotListed,
     RateLimited,
 )
+from assistant.logs import request_id
 from assistant.types import Answer, Event, Message, Notice, Searched, Token, Waiting, passages_as_dicts
+from assistant.web.requests import HEADER
 from assistant.web.streams import Batches, Busy, Events, Places, answer_events, in_batches
 from index.errors import IndexingError, InvalidFilter, SourceNotFound
 from index.types import Filter, Source
@@ -43,12 +45,18 @@ FILTER_VALUES = 1_000
 RETRY_SECONDS = 10
 SEE_LOG = "The log of the server says more."
 
+
+class NotReady(AssistantError):
+    """Index or models are not loaded."""
+
+
 STATUS: dict[type[Exception], int] = {
     InvalidQuestion: 422,
     RateLimited: 429,
     ModelFailed: 502,
     ModelUnavailable: 503,
     Busy: 503,
+    NotReady: 503,
     OriginNotListed: 403,
     SourceNotFound: 404,
     InvalidFilter: 422,
@@ -103,8 +111,15 @@ def _routes(assistant: "Assistant", places: Places) -> APIRouter:
 
     @routes.get("/health")
     def health() -> dict[str, Any]:
-        """Say at once that the server runs, and whether the model is loaded."""
+        """Say at once that the server runs, and whether its models are loaded."""
         return {"status": "ok", "ready": assistant.ready, "documents": len(assistant.index.sources())}
+
+    @routes.get("/ready", responses={503: {"description": "Not yet, with the reason."}})
+    def ready() -> dict[str, bool]:
+        """Say whether questions are answered without waiting: index, embedding model and reader are loaded."""
+        if not assistant.ready:
+            raise NotReady(_reason(assistant.fault))
+        return {"ready": True}
 
     @routes.post("/ask", response_model=None)
     async def ask(asked: Question) -> Response | dict[str, Any]:
@@ -112,10 +127,7 @@ def _routes(assistant: "Assistant", places: Places) -> APIRouter:
         events = answer_events(assistant, places, asked.question, asked.messages(), asked.where())
         if not asked.stream:
             return (await last_answer(events)).as_dict()
-        batches = in_batches(events, threading.Event())
-        # The first event is awaited here: what goes wrong before it still gets its own status.
-        first = await run_in_threadpool(first_events, batches)
-        return streamed(first, batches, _written, partial(_event, "error"))
+        return await streamed(events, _written, partial(_event, "error"))
 
     @routes.get("/sources")
     def sources() -> list[dict[str, Any]]:
@@ -133,17 +145,39 @@ def _routes(assistant: "Assistant", places: Places) -> APIRouter:
     return routes
 
 
+def _reason(fault: Exception | None) -> str:
+    if fault is None:
+        return "Index and models are being loaded."
+    return f"Index and models cannot be loaded ({type(fault).__name__}), which is tried again. {SEE_LOG}"
+
+
 async def last_answer(events: Events) -> Answer:
     """Wait for the whole answer; a server that stops need not wait for it, whatever the model does."""
-    batches = in_batches(events, threading.Event())
+    stopped = threading.Event()
+    batches = in_batches(events, stopped)
     try:
         while (batch := await run_in_threadpool(next, batches, None)) is not None:
             for event in batch:
                 if isinstance(event, Answer):
                     return event
     finally:
-        batches.close()
+        stopped.set()
     raise RuntimeError("The events of an answer ended without it")
+
+
+async def streamed(
+    events: Events, written: Callable[[Event], bytes], broken: Callable[[dict[str, Any]], bytes]
+) -> EventSourceResponse:
+    """Answer with server-sent events.
+
+    written: how an event goes over the wire. broken: the same of an error in the one shape.
+    """
+    stopped = threading.Event()
+    batches = in_batches(events, stopped)
+    # The first event is awaited here: what goes wrong before it still gets its own status.
+    first = await run_in_threadpool(first_events, batches)
+    sent = _server_sent(first, batches, stopped, written, broken)
+    return EventSourceResponse(sent, headers={"Cache-Control": "no-store"})
 
 
 def first_events(batches: Batches) -> list[Event]:
@@ -151,22 +185,10 @@ def first_events(batches: Batches) -> list[Event]:
     return next((batch for batch in batches if batch), [])
 
 
-def streamed(
-    first: list[Event],
-    batches: Batches,
-    written: Callable[[Event], bytes],
-    broken: Callable[[dict[str, Any]], bytes],
-) -> EventSourceResponse:
-    """Answer with server-sent events.
-
-    written: how an event goes over the wire. broken: the same of an error in the one shape.
-    """
-    return EventSourceResponse(_server_sent(first, batches, written, broken), headers={"Cache-Control": "no-store"})
-
-
 async def _server_sent(
     first: list[Event],
     batches: Batches,
+    stopped: threading.Event,
     written: Callable[[Event], bytes],
     broken: Callable[[dict[str, Any]], bytes],
 ) -> AsyncIterator[bytes]:
@@ -182,7 +204,8 @@ async def _server_sent(
         log.exception("An answer broke off")
         yield broken(unexpected())
     finally:
-        batches.close()
+        # Not closed here: a thread may be reading, where a server that stops does not wait for it.
+        stopped.set()
 
 
 def _written(event: Event) -> bytes:
@@ -251,4 +274,5 @@ async def _http_error(_: Request, error: Exception) -> JSONResponse:
 
 
 async def _unknown_error(_: Request, __: Exception) -> JSONResponse:
-    return JSONResponse(unexpected(), 500)
+    # Made outside of what gives other responses their headers.
+    return JSONResponse(unexpected(), 500, {HEADER: request_id.get()})

@@ -33,6 +33,7 @@ from assistant.web.owner import add_owner
 from assistant.web.page_routes import page_routes
 from assistant.web.panel import panel_routes
 from assistant.web.proxy import NO_PROXY, BehindProxy, Proxy
+from assistant.web.requests import HEADER, Identified
 from assistant.web.security import LOOPBACK_HOSTS, Guard, PageOnly
 from assistant.web.start import Start
 from assistant.web.streams import Places
@@ -96,9 +97,10 @@ def create_app(  # noqa: PLR0913 - what an owner may choose
         allow_origin_regex=access.origins.pattern,
         allow_methods=["GET", "POST"],
         allow_headers=["Authorization", "Content-Type"],
-        expose_headers=["Retry-After"],
+        expose_headers=["Retry-After", HEADER],
     )
     app.add_middleware(BehindProxy, proxy=proxy)
+    app.add_middleware(Identified, proxy=proxy)
     add_api(app, assistant, places)
     app.include_router(panel_routes(assistant.index))
     add_openai(app, assistant, places)
@@ -162,6 +164,7 @@ def serve(
         )
         config = uvicorn.Config(
             app,
+            log_config=None,
             log_level="warning",
             server_header=False,
             proxy_headers=False,

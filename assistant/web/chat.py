@@ -73,7 +73,7 @@ def chat_page(  # noqa: PLR0915 - a page is a list of its parts
             conversations.keep(conversation)
             events = counted(_scope(request), answer_events(assistant, places, question, history))
             batches = in_batches(events, turn.unwanted)
-            for _ in _taken(turn, batches, texts):
+            for _ in _taken(turn, batches, texts, _scope(request)):
                 if turn.left:
                     break
                 yield [*drawn(conversation, texts), gr.skip()]
@@ -170,7 +170,7 @@ def _question() -> gr.Textbox:
     )
 
 
-def _taken(turn: Turn, batches: Batches, texts: Texts) -> Iterator[None]:
+def _taken(turn: Turn, batches: Batches, texts: Texts, scope: Scope) -> Iterator[None]:
     """Let the turn take what comes, until it is over; an error ends it with a sentence."""
     try:
         while not turn.over and (batch := next(batches, None)) is not None:
@@ -178,7 +178,8 @@ def _taken(turn: Turn, batches: Batches, texts: Texts) -> Iterator[None]:
                 turn.take(event)
             yield
     except Exception as error:
-        log.warning("A question was not answered", exc_info=not isinstance(error, AssistantError))
+        trace, named = not isinstance(error, AssistantError), {"request": scope["request_id"]}
+        log.warning("A question was not answered", exc_info=trace, extra=named)
         turn.break_off(texts.error(error))
 
 

@@ -9,7 +9,6 @@ References: platform.openai.com/docs/api-reference/chat, as the `openai` client 
 
 import json
 import logging
-import threading
 import time
 import uuid
 from collections.abc import Callable, Coroutine
@@ -21,7 +20,6 @@ from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 from pydantic import BaseModel, Field
-from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from assistant.errors import AssistantError, InvalidQuestion
@@ -30,13 +28,12 @@ from assistant.web.api import (
     HISTORY_MESSAGES,
     MESSAGE_CHARACTERS,
     error_object,
-    first_events,
     last_answer,
     status_of,
     streamed,
     unexpected,
 )
-from assistant.web.streams import Places, answer_events, in_batches
+from assistant.web.streams import Places, answer_events
 from index.errors import IndexingError
 
 if TYPE_CHECKING:
@@ -133,10 +130,7 @@ def _routes(assistant: "Assistant", places: Places) -> APIRouter:
         completion = Completion(bool(asked.stream_options and asked.stream_options.include_usage))
         if not asked.stream:
             return completion.whole(await last_answer(events))
-        batches = in_batches(events, threading.Event())
-        # The first event is awaited here: what goes wrong before it still gets its own status.
-        first = await run_in_threadpool(first_events, batches)
-        return streamed(first, batches, completion.written, _broken)
+        return await streamed(events, completion.written, _broken)
 
     return routes
 

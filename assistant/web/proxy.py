@@ -1,5 +1,6 @@
 """What a proxy in front says of a request: believed of those that the owner names, and of nobody else."""
 
+import ipaddress
 from dataclasses import dataclass
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -18,6 +19,14 @@ class Proxy:
     """Addresses or networks of proxies whose word is taken."""
     root_path: str = ""
     """Under which they show the server, `/assistant`; they may hand requests on with it or without."""
+
+    def trusts(self, address: str) -> bool:
+        """Say whether the word of who sends from this address is taken."""
+        try:
+            sender = ipaddress.ip_address(address)
+        except ValueError:
+            return False
+        return any(sender in ipaddress.ip_network(network) for network in self.trusted)
 
 
 NO_PROXY = Proxy()

@@ -20,7 +20,7 @@ LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "[::1]"})
 
 KEYED = ("/api/", "/v1/", "/mcp", "/demo")
 """What needs an API key from elsewhere than this computer."""
-OPEN = frozenset({"/api/health", "/api/openapi.json"})
+OPEN = frozenset({"/api/health", "/api/ready", "/api/openapi.json"})
 ASKING = ("/api/ask", "/v1/", "/mcp")
 """What counts as a question, where something is sent to it."""
 VISITED = frozenset({"/api/ask", "/api/token"})

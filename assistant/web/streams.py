@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
+from contextvars import copy_context
 from typing import TYPE_CHECKING
 
 from assistant.errors import AssistantError
@@ -124,7 +125,8 @@ def in_batches(events: Events, stopped: threading.Event) -> Batches:
         except Exception as error:  # noqa: BLE001 - raised again by whoever reads the batches
             inbox.put(error)
 
-    threading.Thread(target=read, name="answer", daemon=True).start()
+    # With the context of its request: what is logged names it.
+    threading.Thread(target=copy_context().run, args=(read,), name="answer", daemon=True).start()
     try:
         end = None
         while end is None and not stopped.is_set():

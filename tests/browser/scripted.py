@@ -70,6 +70,7 @@ class ScriptedAssistant:
         titles = titles or {"armistice": "L'armistice", "tour": "La tour Eiffel", "traite": "Versailles"}
         vars(self.index).update(vars(Index(texts, titles)))
         self.ready = True
+        self.fault: Exception | None = None
         self.hold = False
         self.endless = False
         self.resume = threading.Event()

@@ -52,6 +52,24 @@ def test_health_is_told_while_the_model_loads(client: httpx.Client, assistant: S
     assert client.get("/api/health").json() == {"status": "ok", "ready": False, "documents": 3}
 
 
+def test_ready_is_said_once_all_is_loaded_and_until_then_why_not(
+    client: httpx.Client, assistant: ScriptedAssistant
+) -> None:
+    assert client.get("/api/ready").json() == {"ready": True}
+
+    assistant.ready = False
+    loading = client.get("/api/ready")
+    assistant.fault = StoreUnavailable("/srv/private/index cannot be read")
+    broken = client.get("/api/ready")
+
+    assert (loading.status_code, broken.status_code) == (503, 503)
+    assert "Retry-After" in loading.headers
+    assert loading.json()["error"]["message"] == "Index and models are being loaded."
+    assert "StoreUnavailable" in broken.json()["error"]["message"]
+    assert "/srv/private" not in broken.text
+    assert {"200", "503"} <= client.get("/api/openapi.json").json()["paths"]["/api/ready"]["get"]["responses"].keys()
+
+
 def test_an_answer_is_the_object_of_the_command_line(client: httpx.Client, assistant: ScriptedAssistant) -> None:
     response = ask(client)
 
