@@ -229,6 +229,10 @@ class Index:
         """List what is indexed."""
         return self.catalog.sources()
 
+    def counts(self) -> tuple[int, int]:
+        """Count documents and chunks."""
+        return self.catalog.counts()
+
     def changed(self) -> str | None:
         """Give the day of the last change of what is indexed, ISO 8601."""
         return self.catalog.changed()

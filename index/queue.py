@@ -5,10 +5,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Condition, Lock
-from typing import Self
+from typing import Literal, Self
 
 from index.build import Index
-from index.stop import Stop
+from index.stop import Stop, Stopped
 from index.sync import plan, removal
 from index.types import Progress, SyncReport
 
@@ -59,6 +59,13 @@ class Job:
         """
         return self._future.result()
 
+    def outcome(self) -> Literal["done", "stopped", "failed"]:
+        """Wait for the end, and say in a word what became of it."""
+        error = self._future.exception()
+        if error is not None:
+            return "stopped" if isinstance(error, Stopped) else "failed"
+        return "stopped" if self._future.result().pending else "done"
+
     def stop(self) -> None:
         """Ask the work to end at the next document's boundary, and not to begin if it waits."""
         self._stop.ask()
@@ -95,6 +102,13 @@ class SyncQueue:
         self._jobs: list[Job] = []
         """In order, the one under way first."""
         self._changing = Lock()
+        self.ended = dict.fromkeys(("done", "stopped", "failed"), 0)
+        """How many jobs ended how."""
+
+    @property
+    def length(self) -> int:
+        """How many jobs wait or are under way."""
+        return len(self._jobs)
 
     def sync(self, paths: Sequence[Path]) -> Job:
         """Bring the index in step with folders and files; see Index.sync, and `plan` for what a report may raise."""
@@ -137,6 +151,7 @@ class SyncQueue:
     def _run(self, job: Job, work: Callable[[Job], SyncReport]) -> None:
         job._run(work)
         with self._changing:
+            self.ended[job.outcome()] += 1
             self._jobs.remove(job)
             for ahead, waiting in enumerate(self._jobs):
                 if ahead:

@@ -28,6 +28,7 @@ from assistant.web.api import add_api
 from assistant.web.chat import chat_page, word
 from assistant.web.conversations import Conversations
 from assistant.web.embed import Started, embed_routes
+from assistant.web.metrics import Metrics
 from assistant.web.openai import add_openai
 from assistant.web.owner import add_owner
 from assistant.web.page_routes import page_routes
@@ -110,6 +111,9 @@ def create_app(  # noqa: PLR0913 - what an owner may choose
     start = Start(assistant, title, greeting, tries_examples)
     app.include_router(page_routes(kept, start))
     app.include_router(embed_routes(access))
+    metrics = Metrics(assistant, queue, places)
+    places.on_end = metrics.count
+    app.include_router(metrics.routes())
     _mount_page(app, chat_page(assistant, places, kept, start), access)
     return app
 

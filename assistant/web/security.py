@@ -18,7 +18,7 @@ from assistant.web.texts import texts_for
 BODY_BYTES = 64 * 1024
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "[::1]"})
 
-KEYED = ("/api/", "/v1/", "/mcp", "/demo")
+KEYED = ("/api/", "/v1/", "/mcp", "/demo", "/metrics")
 """What needs an API key from elsewhere than this computer."""
 OPEN = frozenset({"/api/health", "/api/ready", "/api/openapi.json"})
 ASKING = ("/api/ask", "/v1/", "/mcp")

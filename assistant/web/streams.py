@@ -3,13 +3,13 @@
 import queue
 import threading
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from contextvars import copy_context
 from typing import TYPE_CHECKING
 
 from assistant.errors import AssistantError
-from assistant.types import Event, Message
+from assistant.types import Answer, Event, Message
 from index.types import EVERYTHING, Filter
 
 if TYPE_CHECKING:
@@ -34,9 +34,12 @@ class Places:
         at_once: answers being made.
         waiting: questions that wait for a place; the next one is refused.
         wait_seconds: how long a question waits before it is refused.
+
+    `on_end` is told how each question ended: with its answer, an error, or GeneratorExit where whoever asked went away.
     """
 
     def __init__(self, at_once: int = 2, waiting: int = 8, wait_seconds: float = 60.0) -> None:
+        self.on_end: Callable[[Answer | BaseException], None] = lambda _: None
         self.taken = 0
         """Answers being made now."""
         self.waiting = 0
@@ -98,8 +101,18 @@ def answer_events(
         Busy: see Places.one.
         AssistantError, IndexingError: see Assistant.stream.
     """
-    with places.one():
-        yield from assistant.stream(question, history, where)
+    end: Answer | BaseException = RuntimeError("no answer")
+    try:
+        with places.one():
+            for event in assistant.stream(question, history, where):
+                if isinstance(event, Answer):
+                    end = event
+                yield event
+    except BaseException as error:
+        end = error
+        raise
+    finally:
+        places.on_end(end)
 
 
 def in_batches(events: Events, stopped: threading.Event) -> Batches:

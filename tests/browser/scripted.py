@@ -20,7 +20,7 @@ CANNOT_ANSWER = "Les documents ne répondent pas à cette question."
 
 @dataclass
 class Index:
-    """The two methods of the index that the web faces use."""
+    """What the web faces use of the index."""
 
     texts: dict[str, str]
     titles: dict[str, str] = field(default_factory=dict)
@@ -40,6 +40,9 @@ class Index:
 
     def _hash(self, id: str) -> str:
         return self.hashes.get(id) or (hash_of(self.files[id]) if id in self.files else "0" * 64)
+
+    def counts(self) -> tuple[int, int]:
+        return len(self.texts), len(self.texts)
 
     def changed(self) -> str:
         return "2026-01-01"

@@ -56,6 +56,22 @@ def test_a_sync_tells_each_step_and_then_its_report(queue: SyncQueue, gate: Gate
     assert str(job.report()) == "+2 ~0 -0 =0"
 
 
+def test_what_became_of_each_job_is_counted(queue: SyncQueue, gate: Gate, tmp_path: Path) -> None:
+    queue.sync([folder(tmp_path, "chat")]).report()
+    with pytest.raises(NothingToIndex):
+        queue.sync([tmp_path / "nowhere"]).report()
+    gate.close()
+    stopped = queue.sync([folder(tmp_path, "chien", files=2)])
+    assert gate.reached.wait(30)
+    stopped.stop()
+    gate.open.set()
+
+    assert stopped.report().pending
+    queue.close()
+    assert queue.ended == {"done": 1, "failed": 1, "stopped": 1}
+    assert queue.length == 0
+
+
 def test_whoever_watches_hears_something_while_nothing_happens(queue: SyncQueue, gate: Gate, tmp_path: Path) -> None:
     gate.close()
     steps = queue.sync([folder(tmp_path, "chat")]).steps(silence_seconds=0.01)
