@@ -9,15 +9,16 @@ SETS ?=
 SIZE ?=
 BIN := .venv/bin
 INSTALLED := .venv/installed
+NGINX := $(or $(shell command -v nginx),$(wildcard /usr/sbin/nginx),.venv/nginx/usr/sbin/nginx)
 CHROMIUM := $(or $(shell command -v chromium),$(shell command -v chromium-browser),/usr/bin/chromium)
 
-.PHONY: run test check install browser format evaluate bench pictures clean
+.PHONY: run test check install browser nginx format evaluate bench pictures clean
 
 run: install
 	@$(BIN)/assistant index seeds
 	@$(BIN)/assistant serve --port $(PORT)
 
-test: install browser
+test: install browser nginx
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 check: install
@@ -48,6 +49,15 @@ browser:
 	  if [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -y -qq chromium >/dev/null; \
 	  elif command -v sudo >/dev/null; then sudo apt-get update -qq && sudo apt-get install -y -qq chromium >/dev/null; \
 	  else echo "Chromium is missing. Install it: apt-get install chromium"; exit 1; fi; }
+
+# Unpacked and not installed: the package would start a server on port 80.
+nginx:
+	@test -x $(NGINX) || { \
+	  echo "Fetching nginx for the test of the documented proxy."; \
+	  if [ "$$(id -u)" = 0 ]; then apt-get update -qq; fi; \
+	  mkdir -p .venv/nginx && cd .venv/nginx && \
+	  apt-get download -qq -o APT::Sandbox::User=root nginx && dpkg -x nginx_*.deb . || \
+	  { echo "nginx is missing. Install it: apt-get install nginx-light"; exit 1; }; }
 
 format: install
 	$(BIN)/ruff format .

@@ -20,6 +20,8 @@ from assistant.web.access import Access, caller_of
 from assistant.web.tokens import Visitor
 
 STATIC = Path(__file__).parent / "static"
+MANIFEST = b'<link rel="manifest" href="/manifest.json" />'
+ICON = '<link rel="icon" href="favicon.ico">'
 
 
 class Wanted(BaseModel):
@@ -92,10 +94,10 @@ def snippet(server: str, language: str = "fr") -> str:
 
 
 class Started:
-    """Put into the chat page, before anything else of it runs, its visitor's token and what it lacks in a frame.
+    """Put into the chat page, before anything else of it runs, its visitor's token and what it lacks.
 
     Gradio breaks where a browser gives a frame no storage, and whatever it offers to put into a page's head
-    comes too late.
+    comes too late. Behind a proxy, under a path, it names neither its icon nor the right manifest: the page has none.
 
     Args:
         app: Gradio.
@@ -126,7 +128,7 @@ class Started:
                 return
             body.extend(message.get("body", b""))
             if not message.get("more_body", False):
-                page = bytes(body).replace(b"<head>", b"<head>" + self._head(scope), 1)
+                page = bytes(body).replace(MANIFEST, b"").replace(b"<head>", b"<head>" + self._head(scope), 1)
                 changed = MutableHeaders(raw=list(start["headers"]))
                 changed["Content-Length"] = str(len(page))
                 # It has a token of one visitor in it.
@@ -150,7 +152,7 @@ class Started:
         words = json.dumps(start).replace("<", "\\u003c")
         script = self._start + self._embed * embedded
         style = f"<style>{self._style}</style>" * embedded
-        return f"<script>(() => {{ const START = {words};\n{script} }})();</script>{style}".encode()
+        return f"{ICON}<script>(() => {{ const START = {words};\n{script} }})();</script>{style}".encode()
 
     def _page_origin(self, scope: Scope) -> str:
         """Give the origin of the page around the frame; ours, where none is named."""
