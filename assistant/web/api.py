@@ -10,11 +10,11 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from fastapi import APIRouter, FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request, Security
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from fastapi.sse import KEEPALIVE_COMMENT, EventSourceResponse, format_sse_event
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StringConstraints
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
@@ -29,6 +29,7 @@ from assistant.errors import (
 )
 from assistant.logs import request_id
 from assistant.types import Answer, Event, Message, Notice, Searched, Token, Waiting, passages_as_dicts
+from assistant.web import shapes
 from assistant.web.requests import HEADER
 from assistant.web.streams import Batches, Busy, Events, Places, answer_events, in_batches
 from index.errors import IndexingError, InvalidFilter, SourceNotFound
@@ -43,6 +44,7 @@ HISTORY_MESSAGES = 20
 MESSAGE_CHARACTERS = 8_000
 FILTER_VALUES = 1_000
 RETRY_SECONDS = 10
+EVENTS = ("passages", "notice", "token", "answer", "error")
 SEE_LOG = "The log of the server says more."
 
 
@@ -72,6 +74,8 @@ class HistoryMessage(BaseModel):
 
 
 FilterValue = Annotated[str, StringConstraints(max_length=64)]
+# What is described only is checked further on, where the message is a better one.
+Day = Annotated[FilterValue, Field(json_schema_extra={"format": "date"})]
 
 
 class Question(BaseModel):
@@ -79,13 +83,17 @@ class Question(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    question: Annotated[str, StringConstraints(strip_whitespace=True, max_length=MAX_QUESTION_CHARACTERS)]
+    question: Annotated[
+        str,
+        StringConstraints(strip_whitespace=True, max_length=MAX_QUESTION_CHARACTERS),
+        Field(json_schema_extra={"pattern": r"\S"}),
+    ]
     history: Annotated[list[HistoryMessage], Field(max_length=HISTORY_MESSAGES)] = []
     sources: Annotated[list[FilterValue], Field(max_length=FILTER_VALUES)] = []
-    since: FilterValue | None = None
-    until: FilterValue | None = None
+    since: Day | None = None
+    until: Day | None = None
     languages: Annotated[list[FilterValue], Field(max_length=FILTER_VALUES)] = []
-    stream: bool = False
+    stream: StrictBool = False
 
     def where(self) -> Filter:
         """Give the conditions as the assistant takes them; raise InvalidFilter where they make no sense."""
@@ -108,20 +116,26 @@ def add_api(app: FastAPI, assistant: "Assistant", places: Places) -> None:
 
 def _routes(assistant: "Assistant", places: Places) -> APIRouter:
     routes = APIRouter(prefix="/api")
+    keyed = [Security(shapes.KEY)]
 
-    @routes.get("/health")
+    @routes.get("/health", responses=shapes.told(shapes.Health) | shapes.UNKNOWN)
     def health() -> dict[str, Any]:
         """Say at once that the server runs, and whether its models are loaded."""
         return {"status": "ok", "ready": assistant.ready, "documents": len(assistant.index.sources())}
 
-    @routes.get("/ready", responses={503: {"description": "Not yet, with the reason."}})
+    @routes.get("/ready", responses=shapes.told(shapes.Ready) | shapes.UNKNOWN | shapes.NOT_READY)
     def ready() -> dict[str, bool]:
         """Say whether questions are answered without waiting: index, embedding model and reader are loaded."""
         if not assistant.ready:
             raise NotReady(_reason(assistant.fault))
         return {"ready": True}
 
-    @routes.post("/ask", response_model=None)
+    @routes.post(
+        "/ask",
+        response_model=None,
+        dependencies=keyed,
+        responses=shapes.streamed(shapes.Answer, *EVENTS) | shapes.ASKED,
+    )
     async def ask(asked: Question) -> Response | dict[str, Any]:
         """Answer, whole or as server-sent events: passages, notice, token …, answer; error if it breaks off."""
         events = answer_events(assistant, places, asked.question, asked.messages(), asked.where())
@@ -129,12 +143,16 @@ def _routes(assistant: "Assistant", places: Places) -> APIRouter:
             return (await last_answer(events)).as_dict()
         return await streamed(events, _written, partial(_event, "error"))
 
-    @routes.get("/sources")
+    @routes.get("/sources", dependencies=keyed, responses=shapes.told(list[shapes.Source]) | shapes.KEYED)
     def sources() -> list[dict[str, Any]]:
         """List what is indexed."""
         return [_as_public(source) for source in assistant.index.sources()]
 
-    @routes.get("/sources/{source_id:path}")
+    @routes.get(
+        "/sources/{source_id:path}",
+        dependencies=keyed,
+        responses=shapes.told(shapes.SourceText) | shapes.KEYED | shapes.NO_DOCUMENT,
+    )
     def source(source_id: str) -> dict[str, Any]:
         """Give one document, with the text that citations count their characters in."""
         for found in assistant.index.sources():

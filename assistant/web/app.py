@@ -240,9 +240,11 @@ def _mount_page(app: FastAPI, page: gr.Blocks, access: Access) -> None:
     # Gradio checks the file paths that a client names only after launch(), which a mounted page never calls:
     # without this line anybody reads any file (gradio 6.31, processing_utils._check_allowed).
     page.has_launched = True
-    for route in app.routes:
-        if isinstance(route, Mount):
-            route.app = PageOnly(Started(route.app, access))
+    # As a route of its own it would take every request that another route has the path but not the method for.
+    [mounted] = [route for route in app.router.routes if isinstance(route, Mount)]
+    app.router.routes.remove(mounted)
+    app.router.redirect_slashes = False
+    app.router.default = PageOnly(Started(mounted.app, access))
 
 
 def page_script() -> str:

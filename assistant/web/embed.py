@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import parse_qs, urlsplit
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Request, Security
 from fastapi.responses import HTMLResponse, Response
 from pydantic import BaseModel, ConfigDict, StringConstraints
 from starlette._utils import get_route_path
@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from assistant.errors import OriginNotListed
 from assistant.origins import Origins
+from assistant.web import shapes
 from assistant.web.access import Access, caller_of
 from assistant.web.tokens import Visitor
 
@@ -41,7 +42,11 @@ def embed_routes(access: Access) -> APIRouter:
     script = widget_script(access.origins)
     demo = (STATIC / "demo.html").read_text("utf-8")
 
-    @routes.post("/api/token")
+    @routes.post(
+        "/api/token",
+        dependencies=[Security(shapes.KEY)],
+        responses=shapes.told(shapes.Token) | shapes.WRITTEN,
+    )
     def token(request: Request, wanted: Wanted) -> dict[str, Any]:
         """Give a token for half an hour.
 

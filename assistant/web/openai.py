@@ -14,16 +14,17 @@ import uuid
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response, Security
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, StrictBool
 from starlette.exceptions import HTTPException
 
 from assistant.errors import AssistantError, InvalidQuestion
 from assistant.types import Answer, Event, Message, Notice, Searched, Token, Usage, Waiting
+from assistant.web import shapes
 from assistant.web.api import (
     HISTORY_MESSAGES,
     MESSAGE_CHARACTERS,
@@ -71,7 +72,7 @@ class ChatMessage(BaseModel):
 class StreamOptions(BaseModel):
     """What a stream holds beside the answer."""
 
-    include_usage: bool | None = False
+    include_usage: StrictBool | None = False
 
 
 class ChatRequest(BaseModel):
@@ -79,7 +80,7 @@ class ChatRequest(BaseModel):
 
     model: str
     messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=MESSAGES)]
-    stream: bool | None = False
+    stream: StrictBool | None = False
     stream_options: StreamOptions | None = None
     n: Literal[1] | None = None
 
@@ -108,21 +109,25 @@ def add_openai(app: FastAPI, assistant: "Assistant", places: Places) -> None:
 
 
 def _routes(assistant: "Assistant", places: Places) -> APIRouter:
-    routes = APIRouter(prefix="/v1", route_class=_Route)
+    routes = APIRouter(prefix="/v1", route_class=_Route, dependencies=[Security(shapes.KEY)])
     model = {"id": MODEL, "object": "model", "created": int(time.time()), "owned_by": MODEL}
 
-    @routes.get("/models")
+    @routes.get("/models", responses=shapes.told(shapes.Models) | shapes.KEYED)
     def models() -> dict[str, Any]:
         """List the one model there is."""
         return {"object": "list", "data": [model]}
 
-    @routes.get("/models/{name}")
+    @routes.get("/models/{name}", responses=shapes.told(shapes.Model) | shapes.OPENAI)
     def model_named(name: str) -> dict[str, Any]:
         """Give the model, where this is its name."""
         _expect_model(name)
         return model
 
-    @routes.post("/chat/completions", response_model=None)
+    @routes.post(
+        "/chat/completions",
+        response_model=None,
+        responses=shapes.streamed(shapes.Completion) | shapes.OPENAI_ASKED,
+    )
     async def complete(asked: ChatRequest) -> Response | dict[str, Any]:
         """Answer the last message, whole or as chunks of a stream."""
         _expect_model(asked.model)
@@ -197,7 +202,8 @@ class _Route(APIRoute):
             except RequestValidationError as error:
                 return _invalid(error)
             except HTTPException as error:
-                return _failed(error.status_code, {"error": {"type": "model_not_found", "message": error.detail}})
+                kind = "model_not_found" if error.status_code == 404 else "invalid_body"
+                return _failed(error.status_code, {"error": {"type": kind, "message": error.detail}})
             except (AssistantError, IndexingError) as error:
                 status, headers = status_of(error)
                 return _failed(400 if status == 422 else status, error_object(error), headers=headers)

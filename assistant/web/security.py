@@ -78,7 +78,7 @@ class Guard:
     - 421, a Host that is not in `hosts`: a name that an attacker points at 127.0.0.1 would otherwise reach a
       server meant for this computer alone (DNS rebinding);
     - 403, a write from a page of an origin that is neither ours nor listed;
-    - 415, a write that is not JSON: a browser sends text/plain across origins without asking;
+    - 415, a POST that is not JSON: a browser sends text/plain across origins without asking;
     - 401, a call of the API with no key, unless it comes from this computer, and any call with a key or token that
       opens nothing;
     - 429, a question beyond the limits;
@@ -145,6 +145,8 @@ class Guard:
         listed = path.startswith(KEYED) and origin in self._access.origins if origin else False
         if origin is not None and not is_own(origin, host) and not listed:
             return 403, "ForeignOrigin", f"Pages of {origin[:200]!r} may not send questions here."
+        if method != "POST":
+            return None  # A browser asks, across origins, before it sends any other.
         media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
         if media_type != "application/json":
             return 415, "NotJson", f"The body is {media_type[:200]!r}. Send application/json."

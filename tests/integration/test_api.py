@@ -297,6 +297,15 @@ def test_what_is_not_there_is_a_404_in_the_one_shape(client: httpx.Client, path:
     assert set(response.json()["error"]) == {"type", "message"}
 
 
+@pytest.mark.parametrize(("method", "path"), [("POST", "/api/sources"), ("DELETE", "/api/ask"), ("PUT", "/v1/models")])
+def test_a_method_that_a_route_does_not_know_is_told_so(client: httpx.Client, method: str, path: str) -> None:
+    refused = client.request(method, path, json={} if method == "POST" else None)
+
+    assert refused.status_code == 405
+    assert refused.headers["allow"] == ("POST" if path == "/api/ask" else "GET")
+    assert refused.json()["error"]["type"] == "MethodNotAllowed"
+
+
 def test_the_api_describes_itself_without_pages_from_elsewhere(client: httpx.Client) -> None:
     described = client.get("/api/openapi.json").json()
 

@@ -261,6 +261,7 @@ def test_a_picture_is_refused_and_not_fetched(client: openai.OpenAI, assistant: 
     ("headers", "content", "status"),
     [
         ({"Content-Type": "application/json"}, b"{", 400),
+        ({"Content-Type": "application/json"}, b"\xff\xa1", 400),
         ({"Content-Type": "application/json"}, b'{"messages": "' + b"a" * 70_000, 413),
         ({"Content-Type": "text/plain"}, b"{}", 415),
         ({"Content-Type": "application/json", "Origin": "https://evil.example"}, b"{}", 403),
