@@ -99,6 +99,8 @@ def fault_of(error: BaseException) -> Fault:
         if status is not None:
             if status in (400, 422) and TOO_LONG.search(str(one)):
                 return "context"
+            if status == 400 and KEY_MISSING.search(str(one)):
+                return "key"  # as Google says it
             return STATUS.get(status, "broken" if status >= 500 else "refused")
     names = {kind.__name__ for one in _chain(error) for kind in type(one).__mro__}
     known = next((fault for name, fault in NAMES.items() if name in names), None)
@@ -136,7 +138,11 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 def _status(error: BaseException) -> int | None:
     response = getattr(error, "response", None)
-    for status in (getattr(error, "status_code", None), getattr(response, "status_code", None)):
-        if isinstance(status, int) and status >= 400:
+    for status in (
+        getattr(error, "status_code", None),
+        getattr(response, "status_code", None),
+        getattr(error, "code", None),  # of google-genai; in other packages it is a word
+    ):
+        if isinstance(status, int) and 400 <= status < 600:
             return status
     return None

@@ -52,6 +52,7 @@ STAND_IN = RunnableGenerator(standing_in)
 
 FAULTS = {
     "wrong key": ([refusing(401, "Incorrect API key provided:")], ModelUnavailable, "key", 1),
+    "wrong key, as Google says it": ([refusing(400, "API key not valid.")], ModelUnavailable, "key", 1),
     "wrong model name": ([refusing(404, "The model does not exist")], ModelUnavailable, "does not know", 1),
     "rate limit": ([refusing(429, "Rate limit reached")], RateLimited, "no more requests", 3),
     "rate limit for an hour": ([refusing(429, "Quota", retry_after="3600")], RateLimited, "no more requests", 1),

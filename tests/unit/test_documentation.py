@@ -8,6 +8,7 @@ import assistant
 import index
 from assistant.cli import app
 from assistant.settings import AssistantSettings
+from assistant.web.texts import ENGLISH, FRENCH
 from index.settings import IndexSettings
 
 README = Path("README.md").read_text("utf-8")
@@ -47,6 +48,16 @@ def test_readme_names_every_route():
         plain = re.sub(r":path", "", path)
         for method in methods:
             assert f"`{method.upper()} {plain}`" in README
+
+
+@pytest.mark.parametrize("texts", [FRENCH, ENGLISH])
+def test_what_visitors_are_told_when_a_language_model_fails_is_documented(texts):
+    operations = Path("docs/operations.md").read_text("utf-8")
+
+    assert texts.notices
+    for kind, notice in texts.notices.items():
+        [line] = [line for line in operations.splitlines() if line.startswith(f"| {kind} |")]
+        assert f" {notice} |" in line
 
 
 @pytest.mark.parametrize("package", [assistant, index])
