@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from assistant.keys import Keys
     from assistant.progress import Draw
     from assistant.types import Answer, Message
-    from assistant.web.mcp import Documents
     from index import Catalog, IndexSettings, Plan, Source, Stop, SyncReport
 
 app = typer.Typer(
@@ -203,7 +202,8 @@ def serve_command(
         configure(reached.log, reached.log_questions)
         log = logging.getLogger(__name__)
         settings = IndexSettings()
-        with opened_assistant(settings, may_be_empty=bool(watch)) as assistant:
+        may_be_empty = bool(watch) or reached.uploads != "none"
+        with opened_assistant(settings, may_be_empty) as assistant:
             Thread(target=load, args=(assistant,), daemon=True).start()
             from assistant.watch import watching
             from assistant.web.app import listen, serve
@@ -211,6 +211,8 @@ def serve_command(
 
             listener = listen(host, port)
             log.info("Sourcier answers at http://%s:%s (Ctrl-C stops it)", host, listener.getsockname()[1])
+            if not (assistant.index.sources() or watch):
+                log.info("Nothing is indexed yet. Add documents on the page, or by: assistant index FOLDER")
             with SyncQueue(assistant.index) as queue, watching(watch or [], queue, settings.path, log.info):
                 serve(assistant, queue, listener, settings.path, reached)
 
@@ -224,17 +226,17 @@ def mcp_command(
     with reported():
         from index import IndexSettings
 
-        with tool_documents(IndexSettings()) as documents:
+        with opened_assistant(IndexSettings()) as assistant:
             from assistant.web.mcp import serve_http, serve_stdio
 
             if not http:
-                serve_stdio(documents)
+                serve_stdio(assistant)
                 return
             from assistant.web.app import listen
 
             with listen("127.0.0.1", port) as listener:
                 say(f"Sourcier's tools are at http://127.0.0.1:{port}/mcp (Ctrl-C stops it)")
-                serve_http(documents, listener)
+                serve_http(assistant, listener)
 
 
 @app.command()
@@ -430,19 +432,6 @@ def opened_assistant(settings: "IndexSettings", may_be_empty: bool = False) -> I
 
     with (create_index if may_be_empty else open_index)(settings) as opened:
         yield open_assistant(opened, AssistantSettings())
-
-
-@contextmanager
-def tool_documents(settings: "IndexSettings") -> Iterator["Documents"]:
-    """Open index and assistant, or leave both to the server that owns the index."""
-    from assistant.owner import owner_of
-    from assistant.web.mcp import OwnDocuments, OwnersDocuments
-
-    if owner_of(settings.path):
-        yield OwnersDocuments(settings)
-        return
-    with opened_assistant(settings) as assistant:
-        yield OwnDocuments(assistant)
 
 
 def evaluated(folder: Path, questions: Path | None, selection: "Selection") -> "Report":

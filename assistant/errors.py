@@ -10,6 +10,10 @@ AssistantError
 │   └── TooManyQuestions  of a visitor, an address, or all
 ├── KeyNotFound         no API key with this id
 ├── OriginNotListed     a page that may not embed the chat
+├── UploadRefused       a file that is not taken in
+│   ├── FileTooLarge    longer than one file may be
+│   └── NoRoom          too many files, or too large together, or the disk is full
+├── UploadNotFound      no file of this name was added
 └── NotAllowed          no key, or no token of a visitor, that opens this
     ├── TokenExpired    a token whose time is over
     └── TokenRefused    a token that this server did not make, or made for another page
@@ -64,6 +68,22 @@ class KeyNotFound(AssistantError):
 
 class OriginNotListed(AssistantError):
     """Pages of this origin may not embed the chat."""
+
+
+class UploadRefused(AssistantError):
+    """A file is not taken in."""
+
+
+class FileTooLarge(UploadRefused):
+    """A file is longer than one file may be."""
+
+
+class NoRoom(UploadRefused):
+    """There are too many files already, or they are too large together, or the disk is full."""
+
+
+class UploadNotFound(AssistantError):
+    """No file of this name was added."""
 
 
 class NotAllowed(AssistantError):

@@ -63,6 +63,14 @@ class AssistantSettings(BaseSettings):
         ge=0,
         description="Days a conversation is kept after its last question; 0 keeps none beyond the run of the server",
     )
+    uploads: Literal["owner", "none"] = Field(
+        default="owner",
+        description="Who may add documents on the page and over HTTP: owner (this computer, and API keys), or none",
+    )
+    uploads_path: Path = Field(default=Path(".assistant/uploads"), description="Folder of the documents so added")
+    upload_megabytes: int = Field(default=100, ge=1, description="How large such a file may be, in megabytes")
+    uploads_megabytes: int = Field(default=10_000, ge=1, description="How large they may be together, in megabytes")
+    uploads_files: int = Field(default=10_000, ge=1, description="How many there may be")
     embed_origins: str = Field(
         default="", description="Pages that may embed the chat: https://example.org, https://*.example.org"
     )

@@ -52,6 +52,11 @@ class Job:
             if step or not over:
                 yield step
 
+    @property
+    def over(self) -> bool:
+        """Say whether it has come to its end; then its report is there at once."""
+        return self._future.done()
+
     def report(self) -> SyncReport:
         """Wait for the end and give the report; a job that was stopped in the middle says so by `pending`.
 

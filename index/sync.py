@@ -92,7 +92,9 @@ def plan(paths: Sequence[Path], catalog: Catalog, stop: Stop = NEVER) -> Plan:
     known = set(indexed.values())
     hashes = dict(sorted(found.hashes.items()))
     gone = (path for path in indexed.keys() - hashes.keys() if is_below(path, roots.keys()))
-    remove = tuple(sorted(path for path in gone if not is_below(path, found.unread)))
+    # A root of its own that lies hidden in one of these, as files added on the page do, is elsewhere.
+    apart = {root for root in map(Path, catalog.roots()) if is_below(str(root), found.passed)} - roots.keys()
+    remove = tuple(sorted(path for path in gone if not is_below(path, found.unread | apart)))
     changed = {path: hash for path, hash in hashes.items() if indexed.get(path) != hash}
     after = {path: hash for path, hash in (indexed | changed).items() if path not in set(remove)}
     point = {path: hash for path, hash in changed.items() if hash in known}

@@ -30,6 +30,8 @@ class Found:
         self.unread: set[Path] = set()
         """Files and folders that are there but cannot be read: what is indexed of them is kept."""
         self.unreadable: set[Unreadable] = set()
+        self.passed: set[Path] = set()
+        """What is hidden, and folders that hold an index: what lies there is looked at only if it is named itself."""
 
     def walk(self, root: Path) -> None:
         """Look at a file, or at a folder and all that is in it."""
@@ -46,6 +48,7 @@ class Found:
     def _enters(self, path: Path, root: Path) -> bool:
         if path.name.startswith("."):
             self._skip(path, "hidden")
+            self.passed.add(path)
             return False
         if not path.is_symlink():
             return not self._is_index(path)
@@ -63,6 +66,7 @@ class Found:
         if not all((path / name).is_file() for name in INDEX_FILES):
             return False
         self._skip(path, "an index")
+        self.passed.add(path)
         return True
 
     def _look_at(self, file: Path) -> None:

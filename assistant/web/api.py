@@ -21,11 +21,14 @@ from starlette.exceptions import HTTPException
 from assistant.answer import MAX_QUESTION_CHARACTERS
 from assistant.errors import (
     AssistantError,
+    FileTooLarge,
     InvalidQuestion,
     ModelFailed,
     ModelUnavailable,
+    NoRoom,
     OriginNotListed,
     RateLimited,
+    UploadNotFound,
 )
 from assistant.logs import request_id
 from assistant.types import Answer, Event, Message, Notice, Searched, Token, Waiting, passages_as_dicts
@@ -60,6 +63,9 @@ STATUS: dict[type[Exception], int] = {
     Busy: 503,
     NotReady: 503,
     OriginNotListed: 403,
+    FileTooLarge: 413,
+    NoRoom: 507,
+    UploadNotFound: 404,
     SourceNotFound: 404,
     InvalidFilter: 422,
     IndexingError: 503,

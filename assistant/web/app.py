@@ -39,6 +39,8 @@ from assistant.web.security import LOOPBACK_HOSTS, Guard, PageOnly
 from assistant.web.start import Start
 from assistant.web.streams import Places
 from assistant.web.texts import ENGLISH, FRENCH
+from assistant.web.upload_routes import upload_routes
+from assistant.web.uploads import Uploads
 
 if TYPE_CHECKING:
     from assistant.answer import Assistant
@@ -50,7 +52,7 @@ ANSWER_SECONDS = 20
 """How long a server that is stopped waits for the answers that are being made,"""
 CONNECTION_SECONDS = 1
 """and then for the last of their words to be sent."""
-SCRIPTS = ("page.js", "panel.js", "history.js", "opinion.js")
+SCRIPTS = ("page.js", "panel.js", "history.js", "opinion.js", "documents.js")
 
 
 class PortInUse(OSError):
@@ -70,6 +72,7 @@ def create_app(  # noqa: PLR0913 - what an owner may choose
     access: Access | None = None,
     proxy: Proxy = NO_PROXY,
     places: Places | None = None,
+    uploads: Uploads | None = None,
 ) -> FastAPI:
     """Join API and chat page into one application.
 
@@ -85,6 +88,7 @@ def create_app(  # noqa: PLR0913 - what an owner may choose
         access: who may embed the chat and who holds keys; None stands for nobody.
         proxy: what stands in front.
         places: how many answers are made at once.
+        uploads: where the owner adds documents on the page; with None nobody does.
     """
     access = access or Access()
     places = places or Places()
@@ -110,11 +114,12 @@ def create_app(  # noqa: PLR0913 - what an owner may choose
     kept = conversations or Conversations()
     start = Start(assistant, title, greeting, tries_examples)
     app.include_router(page_routes(kept, start))
+    app.include_router(upload_routes(uploads))
     app.include_router(embed_routes(access))
     metrics = Metrics(assistant, queue, places)
     places.on_end = metrics.count
     app.include_router(metrics.routes())
-    _mount_page(app, chat_page(assistant, places, kept, start), access)
+    _mount_page(app, chat_page(assistant, places, kept, start), access, adds=uploads is not None)
     return app
 
 
@@ -165,6 +170,7 @@ def serve(
             access=Access.of(settings),
             proxy=proxy,
             places=places,
+            uploads=Uploads.of(settings, assistant.index, queue),
         )
         config = uvicorn.Config(
             app,
@@ -218,7 +224,7 @@ def kept_conversations(settings: AssistantSettings) -> Conversations:
     return Conversations(settings.chats_path, settings.chats_days) if settings.chats_days else Conversations()
 
 
-def _mount_page(app: FastAPI, page: gr.Blocks, access: Access) -> None:
+def _mount_page(app: FastAPI, page: gr.Blocks, access: Access, *, adds: bool) -> None:
     gr.mount_gradio_app(
         app,
         page,
@@ -244,7 +250,7 @@ def _mount_page(app: FastAPI, page: gr.Blocks, access: Access) -> None:
     [mounted] = [route for route in app.router.routes if isinstance(route, Mount)]
     app.router.routes.remove(mounted)
     app.router.redirect_slashes = False
-    app.router.default = PageOnly(Started(mounted.app, access))
+    app.router.default = PageOnly(Started(mounted.app, access, adds=adds))
 
 
 def page_script() -> str:

@@ -107,11 +107,13 @@ class Started:
     Args:
         app: Gradio.
         access: what the owner allows.
+        adds: whether the page lets the owner add documents.
     """
 
-    def __init__(self, app: ASGIApp, access: Access) -> None:
+    def __init__(self, app: ASGIApp, access: Access, *, adds: bool = False) -> None:
         self._app = app
         self._access = access
+        self._adds = adds
         self._start = (STATIC / "start.js").read_text("utf-8")
         self._embed = (STATIC / "embed.js").read_text("utf-8")
         self._style = (STATIC / "embed.css").read_text("utf-8")
@@ -152,7 +154,9 @@ class Started:
                 "token": self._access.tokens.anonymous(self._page_origin(scope)),
                 "seconds": self._access.tokens.seconds,
             }
-        start = {"visitor": visitor, "embedded": embedded, "listed": f"^(?:{self._access.origins.pattern})$"}
+        adds = self._adds and not embedded and caller_of(scope).trusted
+        listed = f"^(?:{self._access.origins.pattern})$"
+        start = {"visitor": visitor, "embedded": embedded, "listed": listed, "adds": adds}
         # Nothing in it can end the script: no "<" is left.
         words = json.dumps(start).replace("<", "\\u003c")
         script = self._start + self._embed * embedded

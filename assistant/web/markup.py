@@ -33,7 +33,8 @@ def header_markup(title: str) -> str:
     return (
         '<div class="side"><button type="button" id="history-open" data-name="conversations">☰</button>'
         f"<h1>{plain(title)}</h1></div>"
-        '<div class="side"><button type="button" id="language" data-word="other_language" data-name="switch_language">'
+        '<div class="side"><button type="button" id="documents-open" data-word="documents_title" hidden></button>'
+        '<button type="button" id="language" data-word="other_language" data-name="switch_language">'
         '</button><button type="button" id="theme" data-name="switch_theme">◐</button>'
         '<button type="button" id="new" data-word="new"></button></div>'
     )
@@ -45,12 +46,14 @@ def greeting_markup(texts: Texts, facts: Facts, ready: bool) -> str:
     count = texts.documents(facts.documents)
     if facts.changed and facts.documents:
         count += " " + texts.changed.format(texts.day(facts.changed))
+    # Shown where documents may be added.
+    add = "" if facts.documents else f'<p><button type="button" class="add">{plain(texts.add_documents)}</button></p>'
     examples = "".join(
         f'<button type="button" class="example" dir="auto">{plain(question)}</button>' for question in facts.examples
     )
     return (
         f'<div class="greeting"><h2>{plain(facts.greeting or texts.greeting)}</h2><p>{plain(texts.invitation)}</p>'
-        f'<p class="count">{plain(count)}</p><div class="examples">{examples}</div>{loading}</div>'
+        f'<p class="count">{plain(count)}</p>{add}<div class="examples">{examples}</div>{loading}</div>'
     )
 
 
@@ -85,7 +88,7 @@ def answer_markup(answer: Answer, texts: Texts, good: bool | None = None) -> str
         f"{_button('good', texts.good, good is True)}{_button('bad', texts.bad, good is False)}</div>"
     )
     below = _cited(answer, texts) if answer.answered else _nearest(answer.passages, texts)
-    return f'<div class="answer done">{note}{said}{actions}{below}</div>'
+    return f'<div class="answer done">{note}{said}{actions}{below}{_usage(answer, texts)}</div>'
 
 
 def label(passage: Passage, texts: Texts) -> str:
@@ -135,6 +138,14 @@ def _marker(citation: Citation, texts: Texts) -> str:
     title = f"{texts.source.format(citation.number)}: {label(citation.passage, texts)}"
     link = f'class="marker" href="{plain(citation_link(citation))}"'
     return f'<a {link} title="{plain(title)}">{citation.number}</a>'
+
+
+def _usage(answer: Answer, texts: Texts) -> str:
+    """Tell what the language model read and wrote, and how long it took; nothing where none wrote."""
+    if answer.usage is None:
+        return ""
+    told = texts.usage(answer.usage.input_tokens, answer.usage.output_tokens, answer.seconds.total)
+    return f'<p class="usage">{plain(answer.usage.model)} · {plain(told)}</p>'
 
 
 def _cited(answer: Answer, texts: Texts) -> str:

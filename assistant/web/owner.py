@@ -12,7 +12,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict
 from starlette.concurrency import run_in_threadpool
 
-from assistant.owner import Failure, Found, Told, to_line
+from assistant.owner import Failure, Told, to_line
 from assistant.types import Answer, Message
 from assistant.web.streams import Places, answer_events, in_batches
 from index import Filter, Job, Stopped, SyncQueue
@@ -42,22 +42,12 @@ class Halt(BaseModel):
 
 
 class Question(BaseModel):
-    """What a command asks."""
+    """What the command line asks."""
 
     model_config = ConfigDict(extra="forbid")
 
     question: str
     history: list[Message]
-    where: Filter
-
-
-class Query(BaseModel):
-    """What a program that uses the tools searches for."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    query: str
-    limit: int
     where: Filter
 
 
@@ -86,11 +76,11 @@ def _routes(assistant: "Assistant", queue: SyncQueue, places: Places, secret: st
 
     @routes.post("/sync")
     def sync(work: Work) -> StreamingResponse:
-        return _streamed(followed(work.job, lambda: queue.sync([Path(source) for source in work.sources])))
+        return streamed(followed(work.job, lambda: queue.sync([Path(source) for source in work.sources])))
 
     @routes.post("/remove")
     def remove(work: Work) -> StreamingResponse:
-        return _streamed(followed(work.job, lambda: queue.remove(work.sources)))
+        return streamed(followed(work.job, lambda: queue.remove(work.sources)))
 
     @routes.post("/stop")
     def stop(halt: Halt) -> None:
@@ -99,11 +89,7 @@ def _routes(assistant: "Assistant", queue: SyncQueue, places: Places, secret: st
 
     @routes.post("/ask")
     def ask(asked: Question) -> StreamingResponse:
-        return _streamed(_answered(assistant, places, asked))
-
-    @routes.post("/search")
-    def search(wanted: Query) -> StreamingResponse:
-        return _streamed(_found(assistant, places, wanted))
+        return streamed(_answered(assistant, places, asked))
 
     return routes
 
@@ -128,18 +114,17 @@ def _answered(assistant: "Assistant", places: Places, asked: Question) -> Tellin
         yield next((event for event in batch if isinstance(event, Answer)), None)
 
 
-def _found(assistant: "Assistant", places: Places, wanted: Query) -> Telling:
-    with places.one():
-        yield Found(tuple(assistant.index.retriever(wanted.limit).search(wanted.query, wanted.where)))
+def streamed(telling: Telling, failure: Callable[[BaseException], Failure] = Failure.of) -> StreamingResponse:
+    """Write what is told as it comes, a line each, and an empty line at once: so whoever asked knows that it is heard.
+
+    failure: what is told of an error; the owner may know all of it.
+    """
+    lines = _lines(telling, failure)
+    return StreamingResponse(lines, media_type="application/x-ndjson", headers={"Cache-Control": "no-store"})
 
 
-def _streamed(telling: Telling) -> StreamingResponse:
-    return StreamingResponse(_lines(telling), media_type="application/x-ndjson", headers={"Cache-Control": "no-store"})
-
-
-async def _lines(telling: Telling) -> AsyncIterator[str]:
-    """Write what is told as it comes, and an empty line at once: so whoever asked knows that it is heard."""
-    lines, line = map(to_line, _with_error(telling)), to_line(None)
+async def _lines(telling: Telling, failure: Callable[[BaseException], Failure]) -> AsyncIterator[str]:
+    lines, line = map(to_line, _with_error(telling, failure)), to_line(None)
     try:
         while line:
             yield line
@@ -148,9 +133,8 @@ async def _lines(telling: Telling) -> AsyncIterator[str]:
         telling.close()
 
 
-def _with_error(telling: Telling) -> Telling:
-    """Tell an error as well: the owner may know all of it."""
+def _with_error(telling: Telling, failure: Callable[[BaseException], Failure]) -> Telling:
     try:
         yield from telling
-    except (Exception, Stopped) as error:  # noqa: BLE001 - raised again where it was asked for
-        yield Failure.of(error)
+    except (Exception, Stopped) as error:  # noqa: BLE001 - told where it was asked for
+        yield failure(error)

@@ -18,13 +18,17 @@ from assistant.web.texts import texts_for
 BODY_BYTES = 64 * 1024
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "[::1]"})
 
-KEYED = ("/api/", "/v1/", "/mcp", "/demo", "/metrics")
+IN_PERSON = frozenset({"/demo", "/manage"})
+"""What the owner opens in a browser."""
+KEYED = ("/api/", "/v1/", "/mcp", "/metrics", *sorted(IN_PERSON))
 """What needs an API key from elsewhere than this computer."""
 OPEN = frozenset({"/api/health", "/api/ready", "/api/openapi.json"})
 ASKING = ("/api/ask", "/v1/", "/mcp")
 """What counts as a question, where something is sent to it."""
 VISITED = frozenset({"/api/ask", "/api/token"})
 """What a page of a listed origin may call for its visitor."""
+UPLOADS = "/api/uploads"
+"""Where a file is sent, as its bytes; whoever takes it in counts them and writes them to the disk as they come."""
 CHAT = "/gradio_api/queue/join"
 OWNER = "/owner/"
 """Where commands of the owner bring a secret of their own, which is compared there."""
@@ -78,11 +82,12 @@ class Guard:
     - 421, a Host that is not in `hosts`: a name that an attacker points at 127.0.0.1 would otherwise reach a
       server meant for this computer alone (DNS rebinding);
     - 403, a write from a page of an origin that is neither ours nor listed;
-    - 415, a POST that is not JSON: a browser sends text/plain across origins without asking;
+    - 415, a POST that is not JSON, or a file not sent as bytes: a browser sends text/plain across origins without
+      asking;
     - 401, a call of the API with no key, unless it comes from this computer, and any call with a key or token that
       opens nothing;
     - 429, a question beyond the limits;
-    - 413, a body of more than 64 kB, counted while it is read: Content-Length can be absent or wrong.
+    - 413, a body of more than 64 kB that is no file, counted while it is read: Content-Length can be absent or wrong.
 
     What is let in finds its Caller in the scope (access.caller_of).
 
@@ -117,7 +122,8 @@ class Guard:
             caller = self._access.caller(scope, headers.get("host", ""), loopback_only=self._hosts is not None)
             self._admit(caller, scope["method"], path, headers.get("origin"))
         except NotAllowed as error:
-            basic = path.startswith("/demo")
+            # In an address bar there is no other way to give a key, nor to give another when that one is revoked.
+            basic = path in IN_PERSON or headers.get("authorization", "").lower().startswith("basic ")
             challenge = {"WWW-Authenticate": 'Basic realm="API key as password"' if basic else "Bearer"}
             await _refuse(send, 401, type(error).__name__, str(error), challenge)
             return
@@ -125,7 +131,11 @@ class Guard:
             message = texts_for(headers.get("accept-language", "")).error(error)
             await _refuse(send, 429, type(error).__name__, message, {"Retry-After": str(error.retry_seconds)})
             return
-        await self._limited({**scope, "caller": caller}, receive, send)
+        scope = {**scope, "caller": caller}
+        if _is_file(scope["method"], path):
+            await self._app(scope, receive, send)
+        else:
+            await self._limited(scope, receive, send)
 
     async def _limited(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand on the request with its body, unless that is too long."""
@@ -148,8 +158,10 @@ class Guard:
         if method != "POST":
             return None  # A browser asks, across origins, before it sends any other.
         media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
-        if media_type != "application/json":
-            return 415, "NotJson", f"The body is {media_type[:200]!r}. Send application/json."
+        wanted = "application/octet-stream" if _is_file(method, path) else "application/json"
+        if media_type != wanted:
+            kind = "NotJson" if wanted == "application/json" else "NotBytes"
+            return 415, kind, f"The body is {media_type[:200]!r}. Send {wanted}."
         return None
 
     def _admit(self, caller: Caller, method: str, path: str, origin: str | None) -> None:
@@ -186,6 +198,10 @@ class PageOnly:
             await _refuse(send, 404, "NotFound", "There is nothing at this address.")
             return
         await self._app(scope, receive, send)
+
+
+def _is_file(method: str, path: str) -> bool:
+    return method == "POST" and path == UPLOADS
 
 
 def _without_port(host: str) -> str:

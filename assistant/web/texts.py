@@ -75,13 +75,55 @@ class Texts:
     opening: str
     source_gone: str
     unreachable: str
+    documents_title: str
+    add_documents: str
+    drop_here: str
+    drop_anywhere: str
+    choose_files: str
+    choose_folder: str
+    upload_limit: str
+    """The size of one file in megabytes."""
+    queued: str
+    sending: str
+    sent: str
+    waiting: str
+    reading: str
+    indexed: str
+    cancelled: str
+    comparing: str
+    indexing: str
+    """How many documents are done, of how many."""
+    index_now: str
+    left_waiting: str
+    stop_all: str
+    sync_done: str
+    """How many documents were added, how many files cannot be read."""
+    sync_stopped: str
+    sync_failed: str
+    upload_failed: str
+    file_too_large: str
+    no_room: str
+    nothing_dropped: str
+    search_documents: str
+    passage_one: str
+    passages: str
+    found_of: str
+    and_more: str
+    remove: str
+    remove_sure: str
+    removing: str
+    removed: str
     notices: dict[str, str]
     """Why the answer is made of sentences of the documents, by the kind of Notice."""
+    tokens: str
+    """How many a language model read and wrote, and in how many seconds."""
     seconds: str
     minutes: str
     hours: str
     errors: dict[str, str]
     """By the name of the error; "" for every other."""
+    reasons: dict[str, str]
+    """Why a file cannot be read, by words that stand in the reason the index gives, which is in English."""
 
     def documents(self, count: int) -> str:
         """Say how many documents are indexed."""
@@ -108,6 +150,15 @@ class Texts:
         """Say what went wrong and what to do."""
         text = self.errors.get(type(error).__name__, self.errors[""])
         return text.format(self.wait(error.retry_seconds)) if isinstance(error, TooManyQuestions) else text
+
+    def reason(self, reason: str) -> str:
+        """Say why a file cannot be read; a reason that is not known here stays as it is."""
+        return next((text for words, text in self.reasons.items() if words in reason), reason)
+
+    def usage(self, input_tokens: int, output_tokens: int, seconds: float) -> str:
+        """Say what a language model read and wrote, and in which time."""
+        counts = (_grouped(input_tokens, self.language), _grouped(output_tokens, self.language))
+        return self.tokens.format(*counts, f"{seconds:.1f}".replace(".", "," if self.language == "fr" else "."))
 
     def wait(self, seconds: int) -> str:
         """Say how long to wait, rounded up: 40 seconds, 3 minutes, 5 hours."""
@@ -198,11 +249,47 @@ FRENCH = Texts(
     opening="Ouverture du document…",
     source_gone="Ce document n’est plus indexé.",
     unreachable="Le serveur ne répond pas. Réessayez dans un instant.",
+    documents_title="Documents",
+    add_documents="Ajouter des documents",
+    drop_here="Déposez ici des fichiers ou un dossier, ou choisissez-les :",
+    drop_anywhere="Déposez pour ajouter à vos documents",
+    choose_files="Fichiers…",
+    choose_folder="Dossier…",
+    upload_limit="{} Mo par fichier au plus. Les fichiers sont copiés sur le serveur.",
+    queued="en attente d’envoi",
+    sending="envoi…",
+    sent="envoyé",
+    waiting="en attente d’indexation",
+    reading="lecture…",
+    indexed="indexé",
+    cancelled="annulé",
+    comparing="Comparaison avec ce qui est indexé…",
+    indexing="Indexation : {} sur {}",
+    index_now="Indexer",
+    left_waiting="Des fichiers envoyés ne sont pas encore indexés.",
+    stop_all="Tout arrêter",
+    sync_done="Terminé. Documents ajoutés : {} ; fichiers illisibles : {}.",
+    sync_stopped="Arrêté. Ce qui est déjà indexé le reste.",
+    sync_failed="L’indexation a échoué. Le journal du serveur dit pourquoi.",
+    upload_failed="l’envoi a échoué",
+    file_too_large="trop volumineux",
+    no_room="plus de place : supprimez des documents",
+    nothing_dropped="Aucun fichier n’y a été trouvé.",
+    search_documents="Chercher parmi les documents",
+    passage_one="1 passage",
+    passages="{} passages",
+    found_of="{} sur {}",
+    and_more="… et {} autres. Précisez la recherche.",
+    remove="Supprimer",
+    remove_sure="Supprimer ce document, et son fichier sur le serveur ?",
+    removing="Suppression…",
+    removed="Le document est supprimé.",
     notices={
         "ModelUnavailable": "Le modèle de langage n’est pas disponible : voici des phrases des documents.",
         "ModelFailed": "Le modèle de langage s’est interrompu : voici des phrases des documents.",
         "RateLimited": "Le modèle de langage est trop sollicité : voici des phrases des documents.",
     },
+    tokens="{} jetons lus, {} écrits, {} s",
     seconds="{} secondes",
     minutes="{} minutes",
     hours="{} heures",
@@ -215,6 +302,29 @@ FRENCH = Texts(
         "Busy": "Trop de questions en même temps. Réessayez dans quelques secondes.",
         "IndexNotFound": "Aucun document n’est indexé pour l’instant.",
         "": "Une erreur est survenue. Réessayez ; si elle revient, prévenez qui tient ce service.",
+    },
+    reasons={
+        "needs a password": "protégé par un mot de passe ; enregistrez une copie sans mot de passe",
+        "protected in a way": "protégé d’une manière inconnue ici ; enregistrez une copie sans protection",
+        "protected against copying": "protégé contre la copie : seul son propre lecteur l’ouvre",
+        "as attacks do": "construit comme une attaque ; enregistrez-le à nouveau avec une suite bureautique",
+        "scanned pages, no text": "pages numérisées, sans texte ; l’extra OCR les lirait",
+        "scanned pages": "pages numérisées où aucun texte n’a été reconnu",
+        "a picture in which": "image où aucun texte n’a été reconnu",
+        "a picture;": "image ; l’extra OCR lirait son texte",
+        "too many pixels": "image trop grande",
+        "OCR failed": "la reconnaissance du texte a échoué",
+        "not a text file": "ce n’est pas un fichier texte, malgré son nom",
+        "no loader for": "ce genre de fichier n’est pas lu",
+        "a ZIP archive": "archive ZIP ; déposez plutôt le dossier qu’elle contient",
+        "an old Office program": "fichier d’un ancien Office ; enregistrez-le en .docx, .xlsx ou .pptx",
+        "mostly empty": "feuille presque vide mais immense ; supprimez ce qui se trouve très loin",
+        "broken": "fichier abîmé",
+        "no text in it": "aucun texte dedans",
+        "it is empty": "fichier vide",
+        "more than": "trop long à lire ; découpez-le",
+        "the limit is": "trop volumineux pour être lu ; découpez-le",
+        "the reader": "sa lecture a échoué",
     },
 )
 
@@ -295,11 +405,47 @@ ENGLISH = Texts(
     opening="Opening the document…",
     source_gone="This document is no longer indexed.",
     unreachable="The server does not answer. Try again in a moment.",
+    documents_title="Documents",
+    add_documents="Add documents",
+    drop_here="Drop files or a folder here, or choose them:",
+    drop_anywhere="Drop to add to your documents",
+    choose_files="Files…",
+    choose_folder="Folder…",
+    upload_limit="Up to {} MB a file. Files are copied to the server.",
+    queued="waiting to be sent",
+    sending="sending…",
+    sent="sent",
+    waiting="waiting to be indexed",
+    reading="being read…",
+    indexed="indexed",
+    cancelled="cancelled",
+    comparing="Comparing with what is indexed…",
+    indexing="Indexing: {} of {}",
+    index_now="Index",
+    left_waiting="Some files that were sent are not indexed yet.",
+    stop_all="Stop all",
+    sync_done="Done. Documents added: {}; files that cannot be read: {}.",
+    sync_stopped="Stopped. What is indexed already stays so.",
+    sync_failed="Indexing failed. The log of the server says why.",
+    upload_failed="could not be sent",
+    file_too_large="too large",
+    no_room="no room left: remove some documents",
+    nothing_dropped="There was no file in it.",
+    search_documents="Search the documents",
+    passage_one="1 passage",
+    passages="{} passages",
+    found_of="{} of {}",
+    and_more="… and {} more. Narrow the search.",
+    remove="Remove",
+    remove_sure="Remove this document, and its file on the server?",
+    removing="Removing…",
+    removed="The document is removed.",
     notices={
         "ModelUnavailable": "The language model is not available: these are sentences of the documents.",
         "ModelFailed": "The language model broke off: these are sentences of the documents.",
         "RateLimited": "The language model is asked too much: these are sentences of the documents.",
     },
+    tokens="{} tokens read, {} written, {} s",
     seconds="{} seconds",
     minutes="{} minutes",
     hours="{} hours",
@@ -313,6 +459,7 @@ ENGLISH = Texts(
         "IndexNotFound": "No document is indexed yet.",
         "": "Something went wrong. Try again; if it comes back, tell whoever runs this service.",
     },
+    reasons={},
 )
 
 

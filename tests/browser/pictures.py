@@ -4,7 +4,9 @@ import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+import httpx
 from playwright.sync_api import Browser, sync_playwright
 
 from tests.browser.conftest import ARGUMENTS, Visit
@@ -52,6 +54,23 @@ def conversations(visit: Visit) -> None:
     visit.page.locator("#history li").nth(1).wait_for()
 
 
+def documents(visit: Visit) -> None:
+    """With a file that is read and one that is not."""
+    visit.page.locator("#documents-open").click()
+    with TemporaryDirectory() as folder:
+        files = [Path(folder, name) for name in ("Compte rendu du conseil.txt", "logo.bin")]
+        files[0].write_text("Le conseil s'est réuni le 3 mars. Il a voté le budget de l'année.", "utf-8")
+        files[1].write_bytes(b"\x00\x01\x02")
+        visit.page.locator("#documents [type=file]").first.set_input_files(files)
+        visit.page.locator("#documents .arriving .good").wait_for()
+
+
+def forget(address: str) -> None:
+    """Remove what was added for the picture."""
+    for name in ("Compte rendu du conseil.txt", "logo.bin"):
+        httpx.request("DELETE", f"{address}/api/uploads/{name}", json={}, timeout=120)
+
+
 STATES: dict[str, tuple[Callable[[Visit], None], dict[str, object]]] = {
     "empty": (empty, DESKTOP),
     "answer": (answer, DESKTOP),
@@ -60,6 +79,7 @@ STATES: dict[str, tuple[Callable[[Visit], None], dict[str, object]]] = {
     "conversations": (conversations, DESKTOP),
     "dark": (english, DESKTOP | {"color_scheme": "dark", "locale": "en-GB"}),
     "english": (english, DESKTOP | {"locale": "en-GB"}),
+    "documents": (documents, DESKTOP),
     "phone": (answer, PHONE),
     "phone-source": (source, PHONE | {"has_touch": True, "is_mobile": True}),
 }
@@ -82,6 +102,7 @@ def main(address: str) -> None:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=ARGUMENTS)
         for name in STATES:
             take(browser, address, name)
+        forget(address)
         browser.close()
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from assistant import AssistantSettings, open_assistant
 from assistant.web.app import create_app
+from assistant.web.uploads import Uploads
 from index import IndexSettings, SyncQueue, create_index, plan
 from tests.browser.serving import serving
 
@@ -19,8 +20,10 @@ def address(tmp_path_factory):
         index.sync(plan([Path("seeds")], index.catalog), lambda _: None)
         assistant = open_assistant(index, AssistantSettings())
         assistant.load()
-        with serving(create_app(assistant, SyncQueue(assistant.index))) as address:
-            yield address
+        with SyncQueue(index) as queue:
+            uploads = Uploads(tmp_path_factory.mktemp("uploads"), index, queue)
+            with serving(create_app(assistant, queue, uploads=uploads)) as address:
+                yield address
 
 
 def test_the_words_marked_on_the_page_are_the_quotes_of_the_api(address, browser):
@@ -58,3 +61,24 @@ def test_a_question_that_the_document_does_not_answer_shows_the_nearest_passages
     page.get_by_text("Les documents ne répondent pas à cette question.").first.wait_for(timeout=60_000)
     assert page.locator("a.marker").count() == 0
     assert page.locator(".others .card").count() > 0
+
+
+def test_a_file_that_was_just_added_is_answered_from_and_opens_at_the_quote(address, browser, tmp_path):
+    sentence = "La médiathèque de Besançon ouvre le mardi à 14 heures et ferme à 19 heures."
+    file = tmp_path / "médiathèque.txt"
+    file.write_text(f"Horaires de la médiathèque.\n\n{sentence}\n\nLe prêt est gratuit.", "utf-8")
+    page = browser.new_page(locale="fr-FR")
+    page.set_default_timeout(60_000)
+    page.goto(address)
+    page.get_by_role("button", name="Documents", exact=True).click()
+    page.locator("#documents [type=file]").first.set_input_files(file)
+    page.locator("#documents .arriving .good").wait_for()
+    page.keyboard.press("Escape")
+
+    page.locator("#question textarea").fill("À quelle heure ouvre la médiathèque de Besançon le mardi ?")
+    page.keyboard.press("Enter")
+    page.locator(".answer .copy").wait_for()
+    page.locator("a.marker").first.click()
+
+    page.locator("#panel mark").wait_for()
+    assert page.locator("#panel mark").text_content() == sentence

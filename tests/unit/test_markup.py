@@ -1,8 +1,9 @@
+import html
 from dataclasses import replace
 
 import pytest
 
-from assistant.types import Answer, Citation, Unsupported
+from assistant.types import Answer, Citation, Seconds, Unsupported, Usage
 from assistant.web.markup import answer_markup
 from assistant.web.texts import ENGLISH, FRENCH, Texts
 from index import File
@@ -93,3 +94,20 @@ def test_where_nobody_points_at_words_nothing_is_strong() -> None:
     markup = answer_markup(answer, FRENCH)
 
     assert "<strong>" not in markup
+
+
+@pytest.mark.parametrize(
+    ("texts", "told"),
+    [
+        (FRENCH, "<i>gpt</i> · 1\u202f234 jetons lus, 56 écrits, 3,2 s"),
+        (ENGLISH, "<i>gpt</i> · 1,234 tokens read, 56 written, 3.2 s"),
+    ],
+)
+def test_what_a_language_model_read_and_wrote_is_told_small(texts: Texts, told: str) -> None:
+    answer = Answer("?", "?", "Non.", (), (), usage=Usage("<i>gpt</i>", 1234, 56), seconds=Seconds(0.2, 3.0))
+
+    shown = html.unescape(answer_markup(answer, texts))
+
+    assert f'<p class="usage">{told}</p>' in shown
+    assert "<i>" not in answer_markup(answer, texts)
+    assert "usage" not in answer_markup(replace(answer, usage=None), texts)

@@ -305,6 +305,21 @@ def test_a_hidden_folder_that_is_named_is_indexed(catalog: Catalog, docs: Path, 
     assert str(synced(catalog, embeddings, docs / ".notes")) == "+1 ~0 -0 =0"
 
 
+def test_what_was_indexed_from_a_hidden_folder_stays_when_a_folder_around_it_is_indexed(
+    catalog: Catalog, docs: Path, embeddings: HashingEmbeddings
+) -> None:
+    notes = docs / ".assistant" / "uploads"
+    notes.mkdir(parents=True)
+    write(notes / "a.txt", "Une note.")
+    write(notes / "b.txt", "Une autre note.")
+    synced(catalog, embeddings, notes)
+
+    assert str(synced(catalog, embeddings, docs)) == "+3 ~0 -0 =0"
+
+    (notes / "b.txt").unlink()
+    assert str(synced(catalog, embeddings, docs, notes)) == "+0 ~0 -1 =4"
+
+
 def test_links_out_of_the_folder_are_skipped_and_reported(
     catalog: Catalog, docs: Path, embeddings: HashingEmbeddings, tmp_path: Path
 ) -> None:

@@ -22,6 +22,9 @@ if (START.embedded && language) {
 }
 if (START.embedded) document.documentElement.classList.add("embedded", ...(query.get("bar") === "0" ? ["bare"] : []));
 
+// Whether documents may be added here; never in a frame, which a page of others could be around.
+window.sourcier = { adds: START.adds && window.top === window };
+
 // The token of the visitor goes with each call, and is exchanged for a new one while it is used. It is in the memory
 // of this page and nowhere else.
 const browserFetch = window.fetch.bind(window);
