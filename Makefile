@@ -12,13 +12,13 @@ INSTALLED := .venv/installed
 NGINX := $(or $(shell command -v nginx),$(wildcard /usr/sbin/nginx),.venv/nginx/usr/sbin/nginx)
 CHROMIUM := $(or $(shell command -v chromium),$(shell command -v chromium-browser),/usr/bin/chromium)
 
-.PHONY: run test check install browser nginx format evaluate bench pictures clean
+.PHONY: run test check install browser nginx frameworks format evaluate bench pictures clean
 
 run: install
 	@$(BIN)/assistant index seeds
 	@$(BIN)/assistant serve --port $(PORT)
 
-test: install browser nginx
+test: install browser nginx frameworks
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 check: install
@@ -58,6 +58,10 @@ nginx:
 	  mkdir -p .venv/nginx && cd .venv/nginx && \
 	  apt-get download -qq -o APT::Sandbox::User=root nginx && dpkg -x nginx_*.deb . || \
 	  { echo "nginx is missing. Install it: apt-get install nginx-light"; exit 1; }; }
+
+# Two packages that carry React and Vue as files, beside the environment: nothing of them is run in Python.
+frameworks: install
+	@test -d .venv/frameworks || $(BIN)/python -m pip install --quiet --no-deps --target .venv/frameworks dash==4.4.1 nicegui==3.18.0
 
 format: install
 	$(BIN)/ruff format .

@@ -1,6 +1,7 @@
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, FrameLocator, Page, expect
@@ -429,3 +430,82 @@ def test_no_key_is_in_what_a_page_gets(guest: Guest, stage: Stage) -> None:
     texts = [guest.page.request.get(stage.server + path).text() for path in ("/widget.js", "/demo", "/?embed=1")]
 
     assert not any(re.search(r"sourcier-[A-Za-z0-9_-]{20}", text) for text in texts)
+
+
+FRAMEWORKS = Path(".venv/frameworks")
+REACT = """
+const { createElement: h, useCallback, useState } = React;
+function Answers({ server }) {
+  const [answers, add] = useState([]);
+  useAssistant(server, useCallback(({ answer }) => { heard.push(answer); add((all) => [...all, answer]); }, []));
+  return h("ul", null, answers.map((answer, number) => h("li", { key: number }, answer)));
+}
+function App() {
+  const [here, go] = useState(true);
+  const move = () => { history.pushState({}, "", here ? "/elsewhere" : "/react"); go(!here); };
+  return h("main", null, h("h1", null, "Une page"), h("button", { id: "move", onClick: move }, "Aller"),
+    here ? h(Answers, { server: SERVER }) : h("p", null, "Ailleurs"));
+}
+ReactDOM.createRoot(document.getElementById("app")).render(h(App));
+"""
+VUE = """
+import { createApp, h, ref } from "vue";
+const Answers = {
+  setup() {
+    const answers = ref([]);
+    useAssistant(SERVER, ({ answer }) => { heard.push(answer); answers.value.push(answer); });
+    return () => h("ul", answers.value.map((answer) => h("li", answer)));
+  },
+};
+const App = {
+  setup() {
+    const here = ref(true);
+    const move = () => { history.pushState({}, "", here.value ? "/elsewhere" : "/vue"); here.value = !here.value; };
+    return () => h("main", [h("h1", "Une page"), h("button", { id: "move", onClick: move }, "Aller"),
+      here.value ? h(Answers) : h("p", "Ailleurs")]);
+  },
+};
+createApp(App).mount("#app");
+"""
+
+
+def page_with_framework(stage: Stage, name: str, app: str) -> str:
+    """Make a single-page application that uses what docs/embedding.md prints for a framework."""
+    document = Path("docs/embedding.md").read_text("utf-8")
+    [printed] = re.findall(rf"```js\n// useAssistant.js, for {name}\n(.*?)```", document, re.DOTALL)
+    files = {
+        "/useAssistant.js": printed,
+        "/react.js": (FRAMEWORKS / "dash/deps/react@18.3.1.min.js").read_text("utf-8"),
+        "/react-dom.js": (FRAMEWORKS / "dash/deps/react-dom@18.3.1.min.js").read_text("utf-8"),
+        "/react-module.js": "export const useEffect = window.React.useEffect;",
+        "/vue.js": (FRAMEWORKS / "nicegui/static/vue.esm-browser.prod.js").read_text("utf-8"),
+        "/app.js": f'import {{ useAssistant }} from "/useAssistant.js";\nconst SERVER = "{stage.server}";\n{app}',
+    }
+    for path, text in files.items():
+        stage.site.pages[path] = text
+    imports = '{"imports": {"react": "/react-module.js", "vue": "/vue.js"}}'
+    scripts = "".join(f'<script src="/{file}.js"></script>' for file in ("react", "react-dom"))
+    head = f'<script>window.heard = [];</script>{scripts}<script type="importmap">{imports}</script>'
+    return stage.site.put(f"/{name.lower()}", head, '<div id="app"></div><script type="module" src="/app.js"></script>')
+
+
+@pytest.mark.parametrize(("name", "app"), [("React", REACT), ("Vue", VUE)], ids=["React", "Vue"])
+def test_the_example_of_a_framework_hears_answers_while_its_component_lives(
+    guest: Guest, stage: Stage, name: str, app: str
+) -> None:
+    guest.opened(page_with_framework(stage, name, app))
+    answers = guest.page.locator("li")
+
+    guest.ask()
+    expect(answers).to_have_text([re.compile(QUOTE)])
+    guest.page.locator("#move").click()
+    expect(answers).to_have_count(0)
+    guest.ask("Et où ?")
+    guest.page.locator("#move").click()
+    guest.ask("Et pourquoi ?")
+
+    expect(answers).to_have_count(1)
+    assert guest.page.evaluate("heard.length") == 2
+    expect(guest.chat.locator(".answer .copy")).to_have_count(3)
+    expect(guest.button).to_have_count(1)
+    assert not [line for line in guest.console if "UNCAUGHT" in line]
