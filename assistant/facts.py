@@ -41,6 +41,9 @@ MONTHS = {
 }
 NUMBER = re.compile(r"\d+(?:[  ’'.,]\d{3})*(?:[.,]\d+)?")
 ROMAN = re.compile(r"\b([IVX]{1,6})(?:e|ème)\b")
+NEXT_WORD = re.compile(r"(?:(?:er|st|nd|rd|th)\b)?\s*(?:of\s+)?([^\W\d_]+)")
+LAST_WORD = re.compile(r"([^\W\d_]+)\s+(?:the\s+)?\Z")
+ISO_BEFORE = re.compile(r"\b\d{4}-(?:\d{2}-)?\Z")
 WORD = re.compile(r"[^\W\d_]+(?:[-'’][^\W\d_]+)*")
 
 CONTRARIES: tuple[tuple[str, str], ...] = (
@@ -113,6 +116,8 @@ class Facts:
 
     numbers: tuple[frozenset[float], ...]
     """Each as the values that its spelling may have: "1,500" is 1500 or 1.5."""
+    days: tuple[frozenset[float], ...]
+    """The 4 of "4 novembre", which counts nothing, and what stands for day and month in "2025-11-04"."""
     months: frozenset[int]
     names: frozenset[str]
     """Words with a capital, not those that begin a sentence."""
@@ -127,8 +132,10 @@ def facts(text: str, language: str | None) -> Facts:
     normal = unicodedata.normalize("NFKC", text).replace("’", "'").replace(" ", " ")
     words = [word.group() for word in WORD.finditer(normal)]
     folded = [fold(word) for word in words]
+    days, others = _digits_of(normal, language)
     return Facts(
-        tuple(_numbers(normal, language)),
+        (*others, *_written_out(normal, language)),
+        tuple(days),
         frozenset(_months(folded)),
         frozenset(_names(normal, language)),
         frozenset(part for word in folded for part in {word, *re.split("[-']", word)}),
@@ -137,17 +144,19 @@ def facts(text: str, language: str | None) -> Facts:
 
 
 def unfounded_numbers(said: Facts, there: Facts) -> bool:
-    """Say whether a number or a month of one text is not in the other."""
-    known = frozenset(value for values in there.numbers for value in values)
-    return any(not _same_value(values, known) for values in said.numbers) or not said.months <= there.months
+    """Say whether a number or a month of one text is not in the other, where "4 novembre" holds no "4 jours"."""
+    counted = there.numbers + (there.days if said.months or said.days else ())
+    known = frozenset(value for values in counted for value in values)
+    return any(not _same_value(values, known) for values in said.numbers + said.days) or not said.months <= there.months
 
 
 def other_numbers(said: Facts, there: Facts) -> bool:
     """Say whether one text has another number in the place of one, of as many digits."""
-    known = frozenset(value for values in there.numbers for value in values)
-    own = frozenset(value for values in said.numbers for value in values)
-    missing = [values for values in said.numbers if not _same_value(values, known)]
-    spare = {len(str(int(value))) for values in there.numbers if not _same_value(values, own) for value in values}
+    ours, theirs = said.numbers + said.days, there.numbers + there.days
+    known = frozenset(value for values in theirs for value in values)
+    own = frozenset(value for values in ours for value in values)
+    missing = [values for values in ours if not _same_value(values, known)]
+    spare = {len(str(int(value))) for values in theirs if not _same_value(values, own) for value in values}
     return any(len(str(int(value))) in spare for values in missing for value in values)
 
 
@@ -185,17 +194,38 @@ def fold(word: str) -> str:
     return "".join(sign for sign in decomposed if not unicodedata.combining(sign)).replace("œ", "oe").replace("æ", "ae")
 
 
-def _numbers(text: str, language: str | None) -> Iterator[frozenset[float]]:
-    spelled = "en" if language == "en" else "fr"
+def _digits_of(text: str, language: str | None) -> tuple[list[frozenset[float]], list[frozenset[float]]]:
+    """Give the numbers in digits that are days, and the others."""
+    scales = SCALES[_spelling(language)]
+    days: list[frozenset[float]] = []
+    others: list[frozenset[float]] = []
     for found in NUMBER.finditer(text):
         values = set(_values(found.group()))
-        scale = re.match(r"\s*([^\W\d_]+)", text[found.end() :])
-        if scale and scale[1].casefold() in SCALES[spelled]:
-            values = {value * SCALES[spelled][scale[1].casefold()] for value in values}
-        yield frozenset(values)
+        scale = NEXT_WORD.match(text, found.end())
+        if scale and scale[1].casefold() in scales:
+            values = {value * scales[scale[1].casefold()] for value in values}
+        (days if _is_day(text, found) else others).append(frozenset(values))
+    return days, others
+
+
+def _is_day(text: str, number: re.Match[str]) -> bool:
+    """Say whether a number stands beside the name of a month, or in a date like 2025-11-04."""
+    behind, before = NEXT_WORD.match(text, number.end()), LAST_WORD.search(text, 0, number.start())
+    beside = [word[1] for word in (behind, before) if word]
+    by_month = any(word == "May" or fold(word) in _month_numbers() for word in beside)
+    in_date = ISO_BEFORE.search(text, 0, number.start()) is not None
+    return number.group().isdigit() and int(number.group()) <= 31 and (by_month or in_date)
+
+
+def _written_out(text: str, language: str | None) -> Iterator[frozenset[float]]:
+    """Give the numbers in words and in Roman numerals."""
     for numeral in ROMAN.finditer(text):
         yield frozenset({float(_roman(numeral[1]))})
-    yield from _spelled(text, spelled)
+    yield from _spelled(text, _spelling(language))
+
+
+def _spelling(language: str | None) -> str:
+    return "en" if language == "en" else "fr"
 
 
 def _values(digits: str) -> Iterator[float]:

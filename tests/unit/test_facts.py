@@ -22,6 +22,11 @@ NOBODY: set[str] = set()
         ("cinquante-neuvième", "fr", "the 59th", "en"),
         ("XIXe siècle", "fr", "19th century", "en"),
         ("14,6 km", "fr", "14,612 km", "fr"),
+        ("du 3 au 5 octobre", "fr", "October 3 and 5", "en"),
+        ("on 4 May", "en", "le 4 mai", "fr"),
+        ("2025-11-04", "en", "of 2025-11-04", "en"),
+        ("4 jours", "fr", "le 4 novembre, 4 jours après", "fr"),
+        ("2014", "fr", "en août 2014", "fr"),
     ],
 )
 def test_a_number_is_found_however_it_is_written(said, said_language, there, there_language):
@@ -38,6 +43,10 @@ def test_a_number_is_found_however_it_is_written(said, said_language, there, the
         ("sept romans", "quatre romans"),
         ("en 1595", "en 1559"),
         ("14,7 km", "14,612 km"),
+        ("pendant 4 jours", "le 4 novembre"),
+        ("quatre jours", "le 4 novembre 2025"),
+        ("11 soldats", "Gazette, 2025-11-04."),
+        ("31 personnes", "31 août, 30 personnes"),
     ],
 )
 def test_another_number_or_month_is_not(said, there):
