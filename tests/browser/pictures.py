@@ -79,9 +79,9 @@ STATES: dict[str, tuple[Callable[[Visit], None], dict[str, object]]] = {
     "conversations": (conversations, DESKTOP),
     "dark": (english, DESKTOP | {"color_scheme": "dark", "locale": "en-GB"}),
     "english": (english, DESKTOP | {"locale": "en-GB"}),
-    "documents": (documents, DESKTOP),
     "phone": (answer, PHONE),
     "phone-source": (source, PHONE | {"has_touch": True, "is_mobile": True}),
+    "documents": (documents, DESKTOP),
 }
 
 
