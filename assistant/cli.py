@@ -369,6 +369,23 @@ def settings() -> None:
                 typer.echo(f"{name}={value}  ({origin})\n    {meaning}")
 
 
+@app.command()
+def doctor(as_json: AsJson = False) -> None:
+    """Look whether everything is there and sound, and say what to do where it is not; change nothing."""
+    from assistant.doctor import examine
+
+    found = list(examine())
+    if as_json:
+        print_json([asdict(finding) | {"good": finding.good} for finding in found])
+    else:
+        for finding in found:
+            typer.echo(f"{'ok' if finding.good else '!!'}  {finding.about}: {printable(finding.says)}")
+            if finding.advice:
+                typer.echo(f"    {printable(finding.advice)}")
+    if not all(finding.good for finding in found):
+        raise typer.Exit(FAILED)
+
+
 @contextmanager
 def reported() -> Iterator[None]:
     """Turn what may go wrong into one line on standard error and an exit status."""

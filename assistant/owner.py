@@ -24,6 +24,7 @@ from assistant.errors import AssistantError, OwnerUnreachable
 from assistant.types import Answer, Message
 from index import Comparing, Filter, Progress, Step, Stop, Stopped, SyncReport, Waiting
 from index.lock import held_by
+from index.types import Fault
 
 FILE = "server"
 PATIENCE_SECONDS = 120.0
@@ -139,6 +140,19 @@ class Owner:
         }
         with self._client() as client:
             return _end(_told(client, "/owner/ask", body), Answer, lambda _: None)
+
+    def check(self) -> list[Fault]:
+        """Look whether the index is sound: see Index.check."""
+        with self._client() as client:
+            response = client.post("/owner/check", json={})
+            response.raise_for_status()
+            return [Fault(**fault) for fault in response.json()]
+
+    def ready(self) -> str:
+        """Say why the server is not ready; nothing where it is."""
+        with self._client() as client:
+            response = client.get("/api/ready")
+            return "" if response.is_success else str(response.json()["error"]["message"])
 
     def _job(self, route: str, sources: Sequence[str], on_step: Callable[[Step], None], stop: Stop) -> SyncReport:
         job = secrets.token_hex(8)

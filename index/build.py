@@ -24,7 +24,7 @@ from index.stop import NEVER, Stop
 from index.swap import NEW, commit, settle
 from index.sync import Load, Plan, plan, sync
 from index.terms import query_terms
-from index.types import EVERYTHING, Filter, Progress, Source, SyncReport
+from index.types import EVERYTHING, Fault, Filter, Progress, Source, SyncReport
 
 if TYPE_CHECKING:
     from index.lexical import LexicalIndex
@@ -85,6 +85,42 @@ def rebuild_index(
 def open_catalog(settings: IndexSettings) -> Catalog:
     """Open the catalog alone, to read it; another process may own the index meanwhile."""
     return Catalog.open(settings.path / CATALOG)
+
+
+def check_index(settings: IndexSettings) -> list[Fault]:
+    """Look whether an index that nobody owns is sound, as `Index.check` does, and change nothing in it.
+
+    Vectors on a Chroma server are not looked at.
+
+    Raises IndexNotFound, IndexLocked, StoreUnavailable.
+    """
+    from index.check import faults
+    from index.lexical import LexicalIndex, fault
+    from index.vectors import Folder, Probe, VectorIndex
+
+    open_catalog(settings).close()
+    found: list[Fault] = []
+    vectors: VectorIndex | None = None
+    lexical: LexicalIndex | None = None
+    with ExitStack() as resources:
+        resources.enter_context(lock(settings.path))
+        catalog = resources.enter_context(closing(open_catalog(settings)))
+        # On a server, to open the collection may be to make it again.
+        if settings.chroma_url:
+            pass
+        elif said := Probe.start(settings.path / "vectors").fault():
+            found.append(Fault("vectors", said))
+        else:
+            vectors = VectorIndex(Folder(settings.path / "vectors"))
+        if vectors:
+            resources.callback(vectors.close)
+        if not (settings.path / "lexical").exists():
+            found.append(Fault("lexical", "it is not there"))
+        elif broken := fault(settings.path / "lexical"):
+            found.append(Fault("lexical", broken))
+        else:
+            lexical = LexicalIndex(settings.path / "lexical")
+        return [*found, *faults(catalog, vectors, lexical)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,6 +314,14 @@ class Index:
         self._follow(NEVER)
         self._scrub()
         return plan.report
+
+    def check(self) -> list[Fault]:
+        """Look whether the catalog is sound, and both indexes hold what it holds; see `check.faults`."""
+        from index.check import faults
+
+        vectors, lexical = self._followers
+        with self._applying:
+            return [*faults(self.catalog, vectors, lexical)]
 
     def retriever(self, k: int) -> "HybridRetriever":
         """Return a LangChain retriever of the k best passages."""

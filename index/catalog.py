@@ -37,6 +37,7 @@ from sqlalchemy import (
     Table,
     Text,
     case,
+    cast,
     create_engine,
     delete,
     event,
@@ -502,6 +503,53 @@ class Catalog:
                 connection.scalar(select(func.count()).select_from(_documents)) or 0,
                 connection.scalar(select(func.count()).select_from(_chunks)) or 0,
             )
+
+    def faults(self) -> Iterator[str]:
+        """Look at the file, and at the place of each chunk in its document; yield what is wrong."""
+        with self._reading() as connection:
+            for said in connection.exec_driver_sql("PRAGMA quick_check").scalars():
+                if said != "ok":
+                    yield f"the file is damaged: {said}"
+            chunks, documents, paths = _chunks.c, _documents.c, _paths.c
+            checks = {
+                "chunks do not lie in the text of their document": (
+                    select(func.count()).select_from(_chunks.join(_documents)),
+                    (chunks.start < 0) | (chunks.end <= chunks.start) | (chunks.end > func.length(documents.text)),
+                ),
+                "chunks have another id than their place": (
+                    select(func.count()).select_from(_chunks),
+                    chunks.id != chunks.document + "-" + cast(chunks.start, String),
+                ),
+                "chunks are of no document": (
+                    select(func.count()).select_from(_chunks),
+                    chunks.document.not_in(select(documents.id)),
+                ),
+                "chunks have vectors of another length": (
+                    select(func.count()).select_from(_chunks),
+                    func.length(chunks.vector) != select(func.length(chunks.vector)).limit(1).scalar_subquery(),
+                ),
+                "documents have no chunk, or no file": (
+                    select(func.count()).select_from(_documents),
+                    documents.id.not_in(select(chunks.document)) | documents.id.not_in(select(paths.document)),
+                ),
+            }
+            for says, (statement, wrong) in checks.items():
+                if count := connection.scalar(statement.where(wrong)):
+                    yield f"{count} {says}"
+
+    def vectors(self, count: int | None = None) -> dict[str, Vector]:
+        """Give the ids of the chunks with their vectors, float32, shape (dimension,): of all, or of some by chance."""
+        with self._reading() as connection:
+            ids = list(connection.scalars(select(_chunks.c.id).order_by(_chunks.c.id)))
+            if count is not None:
+                ids = ids[:: max(1, len(ids) // count)][:count]
+            rows = _in_parts(connection, select(_chunks.c.id, _chunks.c.vector), _chunks.c.id, ids)
+            return {row.id: np.frombuffer(row.vector, "<f4") for row in rows}
+
+    def changed_since(self, number: int) -> set[str]:
+        """Give the ids of the documents that changed after change number `number`."""
+        with self._reading() as connection:
+            return set(connection.scalars(select(_changes.c.document).where(_changes.c.number > number)))
 
     @property
     def position(self) -> Position:

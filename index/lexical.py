@@ -49,8 +49,8 @@ class LexicalIndex:
         Raises:
             StoreUnavailable: the folder cannot be written to.
         """
-        if folder.exists() and (fault := _fault(folder)):
-            logger.warning("The lexical index at %s is made again: %s", folder, fault)
+        if folder.exists() and (found := fault(folder)):
+            logger.warning("The lexical index at %s is made again: %s", folder, found)
             with _translated(folder):
                 shutil.rmtree(folder)
         return cls(folder)
@@ -63,6 +63,13 @@ class LexicalIndex:
             for _, address in searcher.search(_any_of("id", [POSITION]), 1).hits:
                 return Position(**json.loads(searcher.doc(address)["position"][0]))
         return None
+
+    def ids(self) -> set[str]:
+        """Give the ids of the chunks that are held."""
+        with _translated(self.folder):
+            searcher = self._index.searcher()
+            hits = searcher.search(tantivy.Query.all_query(), max(1, searcher.num_docs)).hits
+            return {searcher.doc(address)["id"][0] for _, address in hits} - {POSITION}
 
     def apply(self, changes: Sequence[Change], position: Position) -> None:
         """Put the terms of the documents that changed, take out those that are gone; all in one commit.
@@ -197,7 +204,7 @@ def _within(query: tantivy.Query, documents: Collection[str]) -> tantivy.Query:
     return tantivy.Query.boolean_query([(tantivy.Occur.Must, query), (tantivy.Occur.Must, chosen)])
 
 
-def _fault(folder: Path) -> str | None:
+def fault(folder: Path) -> str | None:
     """Say what is wrong with the files; tantivy itself does not compare its checksums when it opens."""
     try:
         for file in _files_of_segments(folder):

@@ -240,3 +240,12 @@ def _is_day(text: str) -> bool:
         return datetime.date.fromisoformat(text).isoformat() == text
     except ValueError:
         return False
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What is wrong with a part of an index."""
+
+    part: str
+    """Its file or folder: catalog.sqlite, vectors or lexical."""
+    says: str

@@ -28,7 +28,7 @@ from chromadb.api.models.Collection import Collection
 from chromadb.api.types import Where
 from chromadb.config import Settings, System
 from chromadb.errors import ChromaError, InternalError, NotFoundError
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from pydantic import TypeAdapter, ValidationError
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_before_delay, wait_random_exponential
 from typing_extensions import TypedDict, override
@@ -106,19 +106,25 @@ class Probe:
         return cls(folder, child)
 
     def healthy(self) -> bool:
-        """Wait for the child, and say whether the folder is as we left it; a crash or a time-out says no."""
+        """Wait for the child, and say whether the folder is as we left it."""
         if self.child is None:
             return False
+        if reason := self.fault():
+            logger.warning("The vector index at %s is made again: %s", self.folder, reason)
+        return not reason
+
+    def fault(self) -> str:
+        """Wait for the child, and say why the folder is not as we left it, a crash and a time-out too; else nothing."""
+        if self.child is None:
+            return "it is not there"
         try:
             _, said = self.child.communicate(timeout=self.patience_seconds)
         except subprocess.TimeoutExpired:
             self.child.kill()
             _, said = self.child.communicate()
         if self.child.returncode == 0:
-            return True
-        reason = said.decode(errors="replace").strip().rpartition("\n")[2] or f"exit {self.child.returncode}"
-        logger.warning("The vector index at %s is made again: %s", self.folder, reason)
-        return False
+            return ""
+        return said.decode(errors="replace").strip().rpartition("\n")[2] or f"exit {self.child.returncode}"
 
 
 class VectorIndex:
@@ -201,6 +207,23 @@ class VectorIndex:
         with self._store.translated():
             self._store.clear()
             self._collection = self._store.open()
+
+    def ids(self) -> set[str]:
+        """Give the ids of the chunks that are held."""
+        found: set[str] = set()
+        with self._store.translated():
+            while rows := self._collection.get(limit=self._store.rows_at_once, offset=len(found), include=[])["ids"]:
+                found.update(rows)
+        return found
+
+    def vectors(self, ids: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+        """Give the vectors of those of these chunks that are held, float32, shape (dimension,)."""
+        found: dict[str, NDArray[np.float32]] = {}
+        with self._store.translated():
+            for part in _parts(ids, self._store.rows_at_once):
+                rows = self._collection.get(ids=[*part], include=["embeddings"])
+                found.update(zip(rows["ids"], np.asarray(rows["embeddings"], np.float32), strict=True))
+        return found
 
     def search(self, vector: ArrayLike, k: int) -> list[tuple[str, float]]:
         """Find the chunks nearest to a vector.

@@ -3,6 +3,7 @@
 import hmac
 import ipaddress
 from collections.abc import AsyncIterator, Callable, Generator
+from dataclasses import asdict
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Annotated
@@ -86,6 +87,10 @@ def _routes(assistant: "Assistant", queue: SyncQueue, places: Places, secret: st
     def stop(halt: Halt) -> None:
         if halt.job in jobs:
             jobs[halt.job].stop()
+
+    @routes.post("/check")
+    def check() -> list[dict[str, str]]:
+        return [asdict(fault) for fault in assistant.index.check()]
 
     @routes.post("/ask")
     def ask(asked: Question) -> StreamingResponse:

@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -406,6 +407,23 @@ def test_a_language_model_that_cannot_be_opened_says_what_to_do(seeded):
     assert answer["notice"]["kind"] == "ModelUnavailable"
 
 
+def test_the_doctor_names_what_is_damaged_and_what_to_do(seeded, tmp_path):
+    damaged = tmp_path / "index"
+    shutil.copytree(seeded, damaged)
+    shutil.rmtree(damaged / "lexical")
+    with closing(sqlite3.connect(damaged / "catalog.sqlite")) as database, database:
+        database.execute("update chunks set end = 1000000 where start = 0")
+
+    done = run(damaged, "doctor", INDEX_CHUNK_TOKENS="100")
+
+    assert done.returncode == 1
+    assert "!!  index: catalog.sqlite: 1 chunks do not lie in the text of their document" in done.stdout
+    assert f"delete {damaged / 'lexical'}, start it again" in done.stdout
+    assert "!!  index: it was made with" in done.stdout
+    assert "ok  reader: " in done.stdout
+    assert not (damaged / "lexical").exists(), "nothing is changed"
+
+
 def test_an_index_that_another_process_owns_is_refused_at_once_with_its_process_id(seeded):
     with open_index(IndexSettings(path=seeded)):
         fails(run(seeded, "ask", FRENCH), 1, f"Process {os.getpid()}")
@@ -450,6 +468,15 @@ def test_a_question_is_answered_through_the_server_that_owns_the_index(server, a
     assert f"{SEED.resolve()}:" in shown
     assert "languages=en" in declined
     fails(run(seeded, "ask", ENGLISH, "--source", "nothing"), 2, "nothing")
+
+
+def test_the_doctor_asks_the_server_that_owns_the_index(server, seeded):
+    done = run(seeded, "doctor", "--json")
+
+    found = {finding["about"]: finding for finding in json.loads(done.stdout)}
+    assert done.returncode == 0, done.stdout
+    assert f"{server[1]} owns the index. It is ready." in found["server"]["says"]
+    assert found["index"]["says"].startswith("1 documents, 5 chunks")
 
 
 def test_a_conversation_gives_a_follow_up_its_meaning(server, seeded, tmp_path):
