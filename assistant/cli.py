@@ -369,6 +369,40 @@ def settings() -> None:
                 typer.echo(f"{name}={value}  ({origin})\n    {meaning}")
 
 
+@app.command("export")
+def export_command(
+    file: Annotated[Path, typer.Argument(help="The archive to write.", dir_okay=False)],
+) -> None:
+    """Write the index into one file, as a backup or for another computer; also while a server runs."""
+    with reported():
+        from index import IndexSettings, export_index
+
+        made = export_index(IndexSettings(), file)
+    say(f"{file}: {made.documents} documents, {made.chunks} chunks")
+
+
+@app.command("import")
+def import_command(
+    file: Annotated[Path, typer.Argument(help="An archive that assistant export wrote.", exists=True, dir_okay=False)],
+    replace: Annotated[bool, typer.Option("--replace", help="Put it in the place of what is indexed.")] = False,
+) -> None:
+    """Put the index of an archive in place; one of another model or an earlier version is made again from its files."""
+    with reported():
+        from index import IndexSettings, StoreUnavailable, import_index, open_index
+        from index.errors import EmbeddingMismatch
+
+        settings = IndexSettings()
+        made = import_index(settings, file, replace)
+        say(f"{settings.path}: {made.documents} documents, {made.chunks} chunks, as sourcier {made.sourcier} had them")
+        try:
+            open_index(settings).close()
+        except (EmbeddingMismatch, StoreUnavailable) as error:
+            say(f"{error}\nIt is built again now, from the files that it was made of")
+            with stoppable() as stop:
+                report = rebuilt(settings, [], stop)
+            say(str(report))
+
+
 @app.command()
 def doctor(as_json: AsJson = False) -> None:
     """Look whether everything is there and sound, and say what to do where it is not; change nothing."""

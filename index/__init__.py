@@ -4,7 +4,16 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from index.build import Index, create_index, open_catalog, open_index, open_mismatched, rebuild_index
+    from index.build import (
+        Index,
+        create_index,
+        export_index,
+        import_index,
+        open_catalog,
+        open_index,
+        open_mismatched,
+        rebuild_index,
+    )
     from index.catalog import Catalog
     from index.embed import SentenceTransformerEmbeddings, TokenVectors
     from index.errors import (
@@ -13,6 +22,7 @@ if TYPE_CHECKING:
         IndexingError,
         IndexLocked,
         IndexNotFound,
+        InvalidArchive,
         InvalidFilter,
         NothingToIndex,
         SourceNotFound,
@@ -43,6 +53,7 @@ __all__ = [
     "IndexNotFound",
     "IndexSettings",
     "IndexingError",
+    "InvalidArchive",
     "InvalidFilter",
     "Job",
     "NothingToIndex",
@@ -67,6 +78,8 @@ __all__ = [
     "Waiting",
     "create_index",
     "detect",
+    "export_index",
+    "import_index",
     "open_catalog",
     "open_index",
     "open_mismatched",
@@ -76,7 +89,16 @@ __all__ = [
 ]
 
 _MODULES = {
-    "build": ("Index", "create_index", "open_catalog", "open_index", "open_mismatched", "rebuild_index"),
+    "build": (
+        "Index",
+        "create_index",
+        "export_index",
+        "import_index",
+        "open_catalog",
+        "open_index",
+        "open_mismatched",
+        "rebuild_index",
+    ),
     "catalog": ("Catalog",),
     "embed": ("SentenceTransformerEmbeddings", "TokenVectors"),
     "errors": (
@@ -85,6 +107,7 @@ _MODULES = {
         "IndexLocked",
         "IndexNotFound",
         "IndexingError",
+        "InvalidArchive",
         "InvalidFilter",
         "NothingToIndex",
         "SourceNotFound",

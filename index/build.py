@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 from langchain_text_splitters import TextSplitter
 
-from index.catalog import Catalog, Follower, Vector, document_of, follow, salvage_roots
+from index.archive import Manifest, pack, unpack
+from index.catalog import SCHEMA, Catalog, Follower, Vector, document_of, follow, salvage_roots
 from index.embed import SentenceTransformerEmbeddings
 from index.errors import IndexingError, IndexNotFound, NothingToIndex, StoreLost, StoreUnavailable
 from index.lock import lock
@@ -80,6 +81,51 @@ def rebuild_index(
         IndexLocked, StoreUnavailable, Stopped.
     """
     return rebuild(settings, recipe(settings), paths, on_progress, stop)
+
+
+def export_index(settings: IndexSettings, file: Path) -> Manifest:
+    """Write an index into one file; see archive.pack. Another process may own it meanwhile."""
+    with closing(open_catalog(settings)) as catalog:
+        return pack(catalog, file)
+
+
+def import_index(settings: IndexSettings, file: Path, replace: bool = False) -> Manifest:
+    """Put the index of an archive in place, whole or not at all; vectors and words are made again when it is opened.
+
+    replace: whether it may take the place of documents that are indexed.
+
+    Raises InvalidArchive, IndexLocked, StoreUnavailable; IndexingError where something is indexed already.
+    """
+    folder = settings.path
+    with lock(folder):
+        settle(folder)
+        if not replace and _holds_documents(folder / CATALOG):
+            raise IndexingError(f"Documents are indexed at {folder}. To put others in their place: --replace")
+        obsolete = _catalog_id(folder / CATALOG)
+        try:
+            for name in ("vectors", "lexical"):
+                (folder / NEW / name).mkdir(parents=True)
+            manifest = unpack(file, folder / NEW)
+            if manifest.schema == int(SCHEMA):
+                with closing(Catalog.open(folder / NEW / CATALOG)) as catalog:
+                    catalog.renew()
+            commit(folder)
+        finally:
+            settle(folder)
+        if settings.chroma_url and obsolete:
+            _server(settings, obsolete).drop()
+    return manifest
+
+
+def _holds_documents(path: Path) -> bool:
+    try:
+        with closing(Catalog.open(path)) as catalog:
+            return catalog.counts() != (0, 0)
+    except IndexNotFound:
+        return False
+    except StoreUnavailable:
+        # It cannot be read, which is why it is to be replaced.
+        return True
 
 
 def open_catalog(settings: IndexSettings) -> Catalog:

@@ -504,6 +504,17 @@ class Catalog:
                 connection.scalar(select(func.count()).select_from(_chunks)) or 0,
             )
 
+    def copy_to(self, file: Path) -> None:
+        """Write the whole catalog into a new file, as it is at this moment, without traces of old text."""
+        with _translated(self.path):
+            _copy(self._engine, file)
+
+    def renew(self) -> None:
+        """Take another id, so that nothing that followed this catalog elsewhere is taken for its own."""
+        self.id = uuid.uuid4().hex
+        with self._writing() as connection:
+            connection.execute(update(_meta).where(_meta.c.key == "catalog").values(value=self.id))
+
     def faults(self) -> Iterator[str]:
         """Look at the file, and at the place of each chunk in its document; yield what is wrong."""
         with self._reading() as connection:
@@ -700,6 +711,14 @@ def _scrub(engine: Engine, anew: bool) -> bool:
     finally:
         connection.close()
     return row is not None and row[0] == 0
+
+
+def _copy(engine: Engine, file: Path) -> None:
+    connection = engine.raw_connection()
+    try:
+        connection.cursor().execute("VACUUM INTO ?", (str(file),))
+    finally:
+        connection.close()
 
 
 def _holds(connection: Connection, document: str) -> bool:

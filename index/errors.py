@@ -8,6 +8,7 @@ IndexingError
 ├── NothingToIndex         a path that does not exist, or has lost all it held
 ├── SourceNotFound         no document of this id is indexed
 ├── InvalidFilter          a filter names a day, a document or a language that is none
+├── InvalidArchive         an archive of an index that is damaged, newer, or none
 ├── UnreadableFile         one file that cannot be read; a row of the report, never an abort
 └── StoreUnavailable       the disk is full, the folder is read-only, a store does not answer
     └── StoreLost          a server has lost what was stored; the catalog makes it again
@@ -46,6 +47,10 @@ class SourceNotFound(IndexingError):
 
 class InvalidFilter(IndexingError):
     """A filter names a day, a document or a language that is none."""
+
+
+class InvalidArchive(IndexingError):
+    """An archive of an index is damaged, of a newer version, or none at all."""
 
 
 class UnreadableFile(IndexingError):

@@ -424,6 +424,21 @@ def test_the_doctor_names_what_is_damaged_and_what_to_do(seeded, tmp_path):
     assert not (damaged / "lexical").exists(), "nothing is changed"
 
 
+def test_a_backup_of_other_settings_is_built_again_from_its_files(seeded, tmp_path):
+    archive, restored = tmp_path / "backup.zip", tmp_path / "restored"
+
+    packed = run(seeded, "export", archive)
+    imported = run(restored, "import", archive, INDEX_CHUNK_TOKENS="100")
+    again = run(restored, "import", archive)
+
+    assert packed.returncode == 0, packed.stderr
+    assert "1 documents, 5 chunks" in packed.stderr
+    assert imported.returncode == 0, imported.stderr
+    assert "It is built again now, from the files" in imported.stderr
+    assert "+1 ~0 -0 =0" in imported.stderr
+    fails(again, 1, str(restored), "--replace")
+
+
 def test_an_index_that_another_process_owns_is_refused_at_once_with_its_process_id(seeded):
     with open_index(IndexSettings(path=seeded)):
         fails(run(seeded, "ask", FRENCH), 1, f"Process {os.getpid()}")
@@ -468,6 +483,14 @@ def test_a_question_is_answered_through_the_server_that_owns_the_index(server, a
     assert f"{SEED.resolve()}:" in shown
     assert "languages=en" in declined
     fails(run(seeded, "ask", ENGLISH, "--source", "nothing"), 2, "nothing")
+
+
+def test_a_server_lets_its_index_be_packed_but_not_replaced(server, seeded, tmp_path):
+    process, _ = server
+    packed = run(seeded, "export", tmp_path / "backup.zip")
+
+    assert packed.returncode == 0, packed.stderr
+    fails(run(seeded, "import", tmp_path / "backup.zip", "--replace"), 1, f"Process {process.pid}")
 
 
 def test_the_doctor_asks_the_server_that_owns_the_index(server, seeded):
