@@ -9,10 +9,11 @@ SETS ?=
 SIZE ?=
 BIN := .venv/bin
 INSTALLED := .venv/installed
+SUPPLY := .venv/supply/bin
 NGINX := $(or $(shell command -v nginx),$(wildcard /usr/sbin/nginx),.venv/nginx/usr/sbin/nginx)
 CHROMIUM := $(or $(shell command -v chromium),$(shell command -v chromium-browser),/usr/bin/chromium)
 
-.PHONY: run test check install browser nginx frameworks format evaluate bench pictures clean
+.PHONY: run test check install browser nginx frameworks format evaluate bench pictures lock audit sbom clean
 
 run: install
 	@$(BIN)/assistant index seeds
@@ -81,5 +82,23 @@ bench: install browser
 pictures: install browser
 	$(BIN)/python -m tests.browser.pictures http://127.0.0.1:$(PORT)
 
+# What others install, file by file: docs/operations.md#what-is-installed. The tools are in an environment of their own.
+lock: $(SUPPLY)
+	$(SUPPLY)/uv pip compile --quiet pyproject.toml --universal --python-version 3.11 --generate-hashes --no-annotate \
+	  --constraint constraints.txt --custom-compile-command 'make lock' --output-file requirements.lock
+
+audit: $(SUPPLY)
+	$(SUPPLY)/pip-audit --strict --requirement requirements.lock --require-hashes --disable-pip \
+	  --ignore-vuln CVE-2026-45829 --ignore-vuln CVE-2026-45833  # closed here: see SECURITY.md
+
+sbom: $(SUPPLY)
+	$(SUPPLY)/cyclonedx-py requirements requirements.lock --pyproject pyproject.toml --output-format JSON --output-file sbom.json
+
+$(SUPPLY): | install
+	$(PYTHON) -m venv .venv/supply
+	$(SUPPLY)/python -m pip install --quiet --upgrade 'pip>=25.1'
+	$(SUPPLY)/python -m pip install --quiet --group supply
+	@touch $@
+
 clean:
-	rm -rf .venv .assistant build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .assistant build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache sbom.json
