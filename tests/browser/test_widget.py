@@ -134,6 +134,14 @@ def test_after_the_host_page_is_loaded_again_the_chat_works_anew(guest: Guest, s
     expect(guest.chat.locator(".answer")).to_have_count(1)
 
 
+def test_every_answer_comes_into_view(guest: Guest, stage: Stage) -> None:
+    guest.opened(stage.page_with())
+    for number in range(3):
+        guest.ask()
+
+        expect(guest.chat.locator(".answer .said").nth(number)).to_be_in_viewport(ratio=1)
+
+
 def test_a_follow_up_reaches_the_same_conversation(guest: Guest, stage: Stage) -> None:
     guest.opened(stage.page_with())
     guest.ask()

@@ -167,16 +167,21 @@ const announce = () => {
 };
 
 let seen = 0;
+let followed = null;
+for (const moved of ["wheel", "touchmove", "keydown"]) conversation.addEventListener(moved, () => { followed = null; });
 new MutationObserver(() => {
   for (const log of conversation.querySelectorAll("[role='log']:not([aria-live='off'])")) log.setAttribute("aria-live", "off");
   // Gradio names each message by its markup; without a name, a screen reader reads the text itself.
   for (const message of conversation.querySelectorAll("[data-testid][aria-label]")) {
     message.removeAttribute("aria-label");
   }
-  // Who asks from further up sees the question and what comes of it.
-  const rows = conversation.querySelectorAll(".user-row");
-  if (rows.length > seen) rows[rows.length - 1].scrollIntoView();
+  // Who asks sees the question and what comes of it: there is no room below a question before its answer is there.
+  const rows = [...conversation.querySelectorAll(".user-row")];
+  if (rows.length > seen) followed = rows.at(-1);
   seen = rows.length;
+  followed?.scrollIntoView();
+  const answers = [...conversation.querySelectorAll(".answer")];
+  if (answers.length >= seen && answers.at(-1)?.querySelector(".copy, .status:not(.working)")) followed = null;
   announce();
 }).observe(conversation, {
   subtree: true, childList: true, attributes: true, characterData: true, attributeFilter: ["aria-label", "aria-live"],
