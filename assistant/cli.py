@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from assistant.keys import Keys
     from assistant.progress import Draw
     from assistant.types import Answer, Message
+    from assistant.web.mcp import Documents
     from index import Catalog, IndexSettings, Plan, Source, Stop, SyncReport
 
 app = typer.Typer(
@@ -226,17 +227,17 @@ def mcp_command(
     with reported():
         from index import IndexSettings
 
-        with opened_assistant(IndexSettings()) as assistant:
+        with tool_documents(IndexSettings()) as documents:
             from assistant.web.mcp import serve_http, serve_stdio
 
             if not http:
-                serve_stdio(assistant)
+                serve_stdio(documents)
                 return
             from assistant.web.app import listen
 
             with listen("127.0.0.1", port) as listener:
                 say(f"Sourcier's tools are at http://127.0.0.1:{port}/mcp (Ctrl-C stops it)")
-                serve_http(assistant, listener)
+                serve_http(documents, listener)
 
 
 @app.command()
@@ -483,6 +484,19 @@ def opened_assistant(settings: "IndexSettings", may_be_empty: bool = False) -> I
 
     with (create_index if may_be_empty else open_index)(settings) as opened:
         yield open_assistant(opened, AssistantSettings())
+
+
+@contextmanager
+def tool_documents(settings: "IndexSettings") -> Iterator["Documents"]:
+    """Open index and assistant, or leave both to the server that owns the index."""
+    from assistant.owner import owner_of
+    from assistant.web.mcp import OwnDocuments, OwnersDocuments
+
+    if owner_of(settings.path):
+        yield OwnersDocuments(settings)
+        return
+    with opened_assistant(settings) as assistant:
+        yield OwnDocuments(assistant)
 
 
 def evaluated(folder: Path, questions: Path | None, selection: "Selection") -> "Report":

@@ -22,7 +22,7 @@ import assistant.errors
 import index.errors
 from assistant.errors import AssistantError, OwnerUnreachable
 from assistant.types import Answer, Message
-from index import Comparing, Filter, Progress, Step, Stop, Stopped, SyncReport, Waiting
+from index import Comparing, Filter, Passage, Progress, Step, Stop, Stopped, SyncReport, Waiting
 from index.lock import held_by
 from index.types import Fault
 
@@ -48,18 +48,25 @@ class Failure:
         return KINDS_OF_ERROR.get(self.kind, AssistantError)(self.message)
 
 
-Told = Step | SyncReport | Answer | Failure
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a search found, best first."""
+
+    passages: tuple[Passage, ...]
+
+
+Told = Step | SyncReport | Answer | Found | Failure
 """What the server tells."""
 
 ADAPTERS: dict[str, TypeAdapter[Any]] = {
-    kind.__name__: TypeAdapter(kind) for kind in (Waiting, Comparing, Progress, SyncReport, Answer, Failure)
+    kind.__name__: TypeAdapter(kind) for kind in (Waiting, Comparing, Progress, SyncReport, Answer, Found, Failure)
 }
 KINDS_OF_ERROR: dict[str, type[BaseException]] = {
     name: kind
     for name, kind in (vars(index.errors) | vars(assistant.errors) | {"Stopped": Stopped}).items()
     if isinstance(kind, type)
 }
-End = TypeVar("End", SyncReport, Answer)
+End = TypeVar("End", SyncReport, Answer, Found)
 
 
 def to_line(told: Told | None) -> str:
@@ -133,13 +140,15 @@ class Owner:
 
     def ask(self, question: str, history: Sequence[Message], where: Filter) -> Answer:
         """Answer a question, with the settings of the server."""
-        body = {
-            "question": question,
-            "history": [*history],
-            "where": TypeAdapter(Filter).dump_python(where, mode="json"),
-        }
+        body = {"question": question, "history": [*history], "where": _as_json(where)}
         with self._client() as client:
             return _end(_told(client, "/owner/ask", body), Answer, lambda _: None)
+
+    def search(self, query: str, limit: int, where: Filter) -> Sequence[Passage]:
+        """Find passages, best first, of the documents that meet the filter."""
+        body = {"query": query, "limit": limit, "where": _as_json(where)}
+        with self._client() as client:
+            return _end(_told(client, "/owner/search", body), Found, lambda _: None).passages
 
     def check(self) -> list[Fault]:
         """Look whether the index is sound: see Index.check."""
@@ -178,6 +187,11 @@ class Owner:
             raise OwnerUnreachable(
                 f"The server at {self.url} owns the index, and broke off: {error}. Run the command again"
             ) from error
+
+
+def _as_json(where: Filter) -> dict[str, Any]:
+    as_json: dict[str, Any] = TypeAdapter(Filter).dump_python(where, mode="json")
+    return as_json
 
 
 def _told(client: httpx.Client, route: str, body: dict[str, Any]) -> Iterator[Told | None]:

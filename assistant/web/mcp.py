@@ -5,10 +5,10 @@ that reads a document gets it in pieces.
 """
 
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing, contextmanager
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 import uvicorn
 from mcp.server import MCPServer
@@ -18,11 +18,13 @@ from pydantic import Field
 from typing_extensions import TypedDict  # pydantic asks for this one below Python 3.12
 
 from assistant.answer import MAX_QUESTION_CHARACTERS
-from assistant.errors import AssistantError
+from assistant.errors import AssistantError, OwnerUnreachable
+from assistant.owner import Owner, owner_of
 from assistant.types import Answer
 from assistant.web.streams import Places, answer_events
+from index import open_catalog
 from index.errors import IndexingError, InvalidFilter, SourceNotFound
-from index.types import Filter, Passage
+from index.types import Filter, Passage, Source
 
 if TYPE_CHECKING:
     import socket
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from starlette.applications import Starlette
 
     from assistant.answer import Assistant
+    from index import Catalog, Index, IndexSettings
 
 PASSAGES = 20
 """How many passages a search gives at the most."""
@@ -105,16 +108,85 @@ class Piece(TypedDict):
     text: str
 
 
-def mcp_server(assistant: "Assistant") -> MCPServer[None]:
+class Documents(Protocol):
+    """Whoever does what the tools are asked for."""
+
+    def load(self) -> None:
+        """Load what the first question needs, before it is asked."""
+
+    def ask(self, question: str, where: Filter) -> Answer:
+        """Answer a question."""
+
+    def search(self, query: str, limit: int, where: Filter) -> Sequence[Passage]:
+        """Find passages, best first."""
+
+    def read(self, id: str) -> tuple[Source, str]:
+        """Give a document and its text; raise SourceNotFound where there is none of this id."""
+
+
+class OwnDocuments:
+    """Those of an index that this process owns."""
+
+    def __init__(self, assistant: "Assistant") -> None:
+        self._assistant = assistant
+        self._places = Places()
+        self.load = assistant.load
+
+    def ask(self, question: str, where: Filter) -> Answer:
+        """Answer a question, two at once at the most."""
+        with closing(answer_events(self._assistant, self._places, question, [], where)) as events:
+            [answer] = [event for event in events if isinstance(event, Answer)]
+        return answer
+
+    def search(self, query: str, limit: int, where: Filter) -> Sequence[Passage]:
+        """Find passages, best first."""
+        with self._places.one():
+            return self._assistant.index.retriever(limit).search(query, where)
+
+    def read(self, id: str) -> tuple[Source, str]:
+        """Give a document and its text."""
+        return _with_text(self._assistant.index, id)
+
+
+class OwnersDocuments:
+    """Those of an index that a server owns: it answers and searches, with its settings and the model it has loaded."""
+
+    def __init__(self, settings: "IndexSettings") -> None:
+        self._settings = settings
+
+    def load(self) -> None:
+        """Do nothing: the server has loaded what it needs."""
+
+    def ask(self, question: str, where: Filter) -> Answer:
+        """Have a question answered."""
+        return self._owner().ask(question, [], where)
+
+    def search(self, query: str, limit: int, where: Filter) -> Sequence[Passage]:
+        """Have passages found, best first."""
+        return self._owner().search(query, limit, where)
+
+    def read(self, id: str) -> tuple[Source, str]:
+        """Give a document and its text, for which nobody needs to own the index."""
+        with closing(open_catalog(self._settings)) as catalog:
+            return _with_text(catalog, id)
+
+    def _owner(self) -> Owner:
+        """Give the server that owns the index by now: it may be another one than at first."""
+        owner = owner_of(self._settings.path)
+        if owner is None:
+            raise OwnerUnreachable("The server that owned the index was stopped. Start it, or these tools, again")
+        return owner
+
+
+def mcp_server(documents: Documents) -> MCPServer[None]:
     """Return the server with its three tools."""
-    places = Places()
     server: MCPServer[None] = MCPServer(
         "sourcier",
         title="Sourcier",
         instructions=INSTRUCTIONS,
         version=version("sourcier"),
         log_level="WARNING",
-        lifespan=_loading(assistant),
+        lifespan=_loading(documents),
         subscriptions=False,
     )
 
@@ -125,9 +197,7 @@ def mcp_server(assistant: "Assistant") -> MCPServer[None]:
     def ask(question: Question, sources: Sources = None, since: Day = None, until: Day = None) -> Told:
         """Answer a question from the documents, with quotes that were checked, or say that they do not answer."""
         with _told():
-            with closing(answer_events(assistant, places, question, [], _where(sources, since, until))) as events:
-                [answer] = [event for event in events if isinstance(event, Answer)]
-            return _as_told(answer)
+            return _as_told(documents.ask(question, _where(sources, since, until)))
 
     @tool
     def search(
@@ -138,8 +208,8 @@ def mcp_server(assistant: "Assistant") -> MCPServer[None]:
         until: Day = None,
     ) -> FoundPassages:
         """Find the passages of the documents that are nearest to a question or to words, best first."""
-        with _told(), places.one():
-            found = assistant.index.retriever(limit).search(query, _where(sources, since, until))
+        with _told():
+            found = documents.search(query, limit, _where(sources, since, until))
             return FoundPassages(passages=[_as_found(passage) for passage in found])
 
     @tool
@@ -150,35 +220,35 @@ def mcp_server(assistant: "Assistant") -> MCPServer[None]:
     ) -> Piece:
         """Read the text of a document, or a piece of it; citations and passages count in its characters."""
         with _told():
-            return _piece(assistant, source, start, characters)
+            return _piece(*documents.read(source), start, characters)
 
     return server
 
 
-def serve_stdio(assistant: "Assistant") -> None:
+def serve_stdio(documents: Documents) -> None:
     """Serve the program that started this one, until it goes. Nothing else is written to standard output."""
-    mcp_server(assistant).run("stdio")
+    mcp_server(documents).run("stdio")
 
 
-def mcp_app(assistant: "Assistant") -> "Starlette":
+def mcp_app(documents: Documents) -> "Starlette":
     """Return the application that answers at /mcp, to this computer's own names only (against DNS rebinding)."""
-    return mcp_server(assistant).streamable_http_app(
+    return mcp_server(documents).streamable_http_app(
         host="127.0.0.1", stateless_http=True, json_response=True, max_request_body_size=BODY_BYTES
     )
 
 
-def serve_http(assistant: "Assistant", listener: "socket.socket") -> None:
+def serve_http(documents: Documents, listener: "socket.socket") -> None:
     """Serve until interrupted, on a port of the loopback address."""
-    config = uvicorn.Config(mcp_app(assistant), log_level="warning", server_header=False)
+    config = uvicorn.Config(mcp_app(documents), log_level="warning", server_header=False)
     uvicorn.Server(config).run(sockets=[listener])
 
 
-def _loading(assistant: "Assistant") -> Callable[[MCPServer[None]], AbstractAsyncContextManager[None]]:
+def _loading(documents: Documents) -> Callable[[MCPServer[None]], AbstractAsyncContextManager[None]]:
     """Load the model from the moment that somebody is served, and not before: standard output is then guarded."""
 
     @asynccontextmanager
     async def loading(_: MCPServer[None]) -> AsyncIterator[None]:
-        threading.Thread(target=assistant.load, daemon=True).start()
+        threading.Thread(target=documents.load, daemon=True).start()
         yield
 
     return loading
@@ -235,22 +305,25 @@ def _as_found(passage: Passage) -> Found:
     )
 
 
-def _piece(assistant: "Assistant", id: str, start: int, characters: int) -> Piece:
-    for source in assistant.index.sources():
+def _with_text(documents: "Index | Catalog", id: str) -> tuple[Source, str]:
+    for source in documents.sources():
         if source.id == id:
-            text = assistant.index.text(id)
-            piece = text[start : start + characters]
-            return Piece(
-                source=id,
-                title=source.title[:TITLE_CHARACTERS],
-                language=source.language,
-                date=source.date,
-                characters=len(text),
-                start=min(start, len(text)),
-                end=min(start, len(text)) + len(piece),
-                text=piece,
-            )
+            return source, documents.text(id)
     raise SourceNotFound(f"No document {id!r}. Ids stand in citations and passages")
+
+
+def _piece(source: Source, text: str, start: int, characters: int) -> Piece:
+    piece = text[start : start + characters]
+    return Piece(
+        source=source.id,
+        title=source.title[:TITLE_CHARACTERS],
+        language=source.language,
+        date=source.date,
+        characters=len(text),
+        start=min(start, len(text)),
+        end=min(start, len(text)) + len(piece),
+        text=piece,
+    )
 
 
 def _short(text: str | None) -> str | None:

@@ -13,7 +13,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict
 from starlette.concurrency import run_in_threadpool
 
-from assistant.owner import Failure, Told, to_line
+from assistant.owner import Failure, Found, Told, to_line
 from assistant.types import Answer, Message
 from assistant.web.streams import Places, answer_events, in_batches
 from index import Filter, Job, Stopped, SyncQueue
@@ -43,12 +43,22 @@ class Halt(BaseModel):
 
 
 class Question(BaseModel):
-    """What the command line asks."""
+    """What a command asks."""
 
     model_config = ConfigDict(extra="forbid")
 
     question: str
     history: list[Message]
+    where: Filter
+
+
+class Query(BaseModel):
+    """What a program that uses the tools searches for."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    query: str
+    limit: int
     where: Filter
 
 
@@ -96,6 +106,10 @@ def _routes(assistant: "Assistant", queue: SyncQueue, places: Places, secret: st
     def ask(asked: Question) -> StreamingResponse:
         return streamed(_answered(assistant, places, asked))
 
+    @routes.post("/search")
+    def search(wanted: Query) -> StreamingResponse:
+        return streamed(_found(assistant, places, wanted))
+
     return routes
 
 
@@ -117,6 +131,11 @@ def _answered(assistant: "Assistant", places: Places, asked: Question) -> Tellin
     events = answer_events(assistant, places, asked.question, asked.history, asked.where)
     for batch in in_batches(events, Event()):
         yield next((event for event in batch if isinstance(event, Answer)), None)
+
+
+def _found(assistant: "Assistant", places: Places, wanted: Query) -> Telling:
+    with places.one():
+        yield Found(tuple(assistant.index.retriever(wanted.limit).search(wanted.query, wanted.where)))
 
 
 def streamed(telling: Telling, failure: Callable[[BaseException], Failure] = Failure.of) -> StreamingResponse:

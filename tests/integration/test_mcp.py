@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,8 +19,10 @@ from mcp import Client
 from mcp.client.stdio import StdioServerParameters
 
 from assistant import AssistantSettings, open_assistant
-from assistant.web.mcp import PIECE_CHARACTERS, mcp_app
-from index import IndexSettings, create_index, open_index, plan
+from assistant.owner import published
+from assistant.web.app import create_app
+from assistant.web.mcp import PIECE_CHARACTERS, OwnDocuments, OwnersDocuments, mcp_app
+from index import IndexSettings, SyncQueue, create_index, open_catalog, open_index, plan
 from tests.browser.serving import serving
 
 Result = TypeVar("Result")
@@ -44,9 +47,20 @@ def address(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     copy = shutil.copytree(folder / ".index", tmp_path_factory.mktemp("served") / "index")
     with (
         open_index(IndexSettings(path=copy)) as index,
-        serving(mcp_app(open_assistant(index, AssistantSettings()))) as address,
+        serving(mcp_app(OwnDocuments(open_assistant(index, AssistantSettings())))) as address,
     ):
         yield address
+
+
+@pytest.fixture(scope="module")
+def owned(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder whose index a server owns, as `assistant serve` does."""
+    copy = tmp_path_factory.mktemp("owned")
+    shutil.copytree(folder / ".index", copy / ".index")
+    with open_index(IndexSettings(path=copy / ".index")) as index, SyncQueue(index) as queue:
+        app = create_app(open_assistant(index, AssistantSettings()), queue, secret="a secret of this run")
+        with serving(app) as address, published(index.folder, address, "a secret of this run"):
+            yield copy
 
 
 def environment(folder: Path) -> dict[str, str]:
@@ -214,6 +228,36 @@ def test_standard_output_holds_the_protocol_and_nothing_else(folder: Path) -> No
     assert [json.loads(line)["id"] for line in lines] == [1, 2]
     assert json.loads(lines[1])["result"]["structuredContent"]["answered"]
     assert process.returncode == 0
+
+
+def test_while_a_server_owns_the_index_the_tools_hand_their_work_to_it(owned: Path) -> None:
+    check_the_three_tools(by_stdio(owned))
+
+
+def test_what_makes_no_sense_to_the_server_is_refused_in_the_same_words(owned: Path) -> None:
+    empty, unknown, missing = call(
+        by_stdio(owned),
+        ("ask", {"question": " "}),
+        ("search", {"query": "tour", "sources": ["none"]}),
+        ("read_source", {"source": "../../etc/passwd"}),
+    )
+
+    assert "The question is empty" in empty.content[0].text
+    assert "none" in unknown.content[0].text
+    assert "No document" in missing.content[0].text
+    assert all(result.is_error for result in (empty, unknown, missing))
+
+
+def test_once_the_server_was_stopped_documents_are_read_and_the_rest_is_said_to_need_it(folder: Path) -> None:
+    with serving(mcp_app(OwnersDocuments(IndexSettings(path=folder / ".index")))) as address:
+        asked, found = call(f"{address}/mcp", ("ask", QUESTION), ("search", {"query": "tour"}))
+        with closing(open_catalog(IndexSettings(path=folder / ".index"))) as catalog:
+            [armistice, _] = sorted(catalog.sources(), key=lambda source: source.path)
+        piece = told(f"{address}/mcp", "read_source", source=armistice.id)
+
+    assert "was stopped" in asked.content[0].text
+    assert "was stopped" in found.content[0].text
+    assert piece["text"] == ARMISTICE
 
 
 def test_an_index_that_another_process_owns_is_said_to_be(folder: Path) -> None:

@@ -198,7 +198,7 @@ def test_an_error_in_answering_is_told_to_the_owner_in_full(owner: Owner, assist
         assistant.raises = None
 
 
-@pytest.mark.parametrize("route", ["sync", "remove", "stop", "ask"])
+@pytest.mark.parametrize("route", ["sync", "remove", "stop", "ask", "search"])
 @pytest.mark.parametrize("headers", [{}, {"Authorization": SECRET}, {"Authorization": "Bearer another"}])
 def test_without_the_secret_nothing_is_done(address: str, route: str, headers: dict[str, str]) -> None:
     response = httpx.post(f"{address}/owner/{route}", json={}, headers=headers)

@@ -4,20 +4,30 @@ tests/evaluation/injections.jsonl has what each document says, and what a model 
 stands for what the user said before. The network is closed to tests: a request to anywhere would be an error.
 """
 
+import asyncio
 import json
 import re
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from html.parser import HTMLParser
+from itertools import repeat
 from pathlib import Path
 
 import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
 from langchain_core.language_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage
+from mcp import Client
 
 from assistant import Assistant, Message
 from assistant.cite import Citer
 from assistant.generate import Reach, generator
 from assistant.prompts import ANSWER_SYSTEM, CANNOT_ANSWER, NOT_FOUND
 from assistant.web.markup import answer_markup
+from assistant.web.mcp import OwnDocuments, mcp_server
+from assistant.web.openai import add_openai
+from assistant.web.streams import Places
 from assistant.web.texts import FRENCH
 from tests.fakes import HashingEmbeddings, Retriever, passage
 
@@ -28,6 +38,9 @@ HISTORY = [
     Message(role="user", content=f"Mon mot de passe est {SECRET}."),
     Message(role="assistant", content=CANNOT_ANSWER["fr"]),
 ]
+QUESTION = "Combien coûte le pain ?"
+FORBIDDEN = ("evil.example", "://", "![", "](", "javascript:", "data:", "<", "\x1b", "bW90IGRl")
+"""No address, no markup, no unseen sign."""
 
 
 class Obedient(GenericFakeChatModel):
@@ -42,18 +55,26 @@ class Obedient(GenericFakeChatModel):
         yield from super()._stream(messages, *rest, **more)
 
 
-def obeyed(injection):
+class NothingToLoad:
+    """The index, as far as an assistant whose retriever is scripted needs one."""
+
+    def load(self):
+        pass
+
+
+def obedient(injection):
+    """Give a document with an order in it, a model that obeys, and the assistant that asks it."""
     document = f"{BREAD}\n{injection['document']}"
     found = passage(document, title=injection["document"][:80])
-    model = Obedient(messages=iter([AIMessage(injection["obeys"].replace("{secret}", SECRET))]), heard=[], options={})
+    orders = repeat(AIMessage(injection["obeys"].replace("{secret}", SECRET)))
+    model = Obedient(messages=orders, heard=[], options={})
     assistant = Assistant(
-        None,
+        NothingToLoad(),
         Retriever(found=[found]),
         generator(model, "fake:obedient", Reach(4_096, lambda text: len(text.split()))),
         Citer(HashingEmbeddings(), {"source": document}.__getitem__),
     )
-    answer = assistant.ask("Combien coûte le pain ?", HISTORY)
-    return document, model, answer
+    return document, model, assistant
 
 
 def test_there_are_documents_enough():
@@ -62,7 +83,8 @@ def test_there_are_documents_enough():
 
 @pytest.mark.parametrize("injection", INJECTIONS, ids=lambda injection: injection["name"])
 def test_an_obeyed_order_leaks_nothing(injection):
-    document, model, answer = obeyed(injection)
+    document, model, assistant = obedient(injection)
+    answer = assistant.ask(QUESTION, HISTORY)
 
     # Of the documents and the conversation nothing stands where instructions do, and nothing in them looks like a turn.
     system, *rest = model.heard
@@ -72,8 +94,7 @@ def test_an_obeyed_order_leaks_nothing(injection):
     assert not re.search(r"<\||<<|\[/?INST\]|\[\d+\]", asked)
     assert "tools" not in model.options
 
-    # No address, no markup, no unseen sign.
-    for forbidden in ("evil.example", "://", "![", "](", "javascript:", "data:", "<", "\x1b", "bW90IGRl"):
+    for forbidden in FORBIDDEN:
         assert forbidden not in answer.text.replace(document, "")
     assert all(sign.isprintable() for sign in answer.text)
 
@@ -95,6 +116,72 @@ def test_an_obeyed_order_leaks_nothing(injection):
     assert not any("//" in link or ":" in link.partition("#")[0] for link in page.links)
     assert "src" not in page.attributes
     assert not any(name.startswith("on") for name in page.attributes)
+
+
+@pytest.mark.parametrize("injection", INJECTIONS, ids=lambda injection: injection["name"])
+def test_an_obeyed_order_leaks_nothing_to_clients_of_openais_api(injection):
+    document, model, assistant = obedient(injection)
+    answer = assistant.ask(QUESTION, HISTORY)
+    app = FastAPI()
+    add_openai(app, assistant, Places())
+    tools = [{"type": "function", "function": {"name": "fetch", "parameters": {}}}]
+    asked = {"model": "sourcier", "messages": [*HISTORY, {"role": "user", "content": QUESTION}], "tools": tools}
+    client = TestClient(app)
+
+    whole = client.post("/v1/chat/completions", json=asked).json()
+    lines = client.post("/v1/chat/completions", json=asked | {"stream": True}).text.splitlines()
+
+    chunks = [json.loads(line.removeprefix("data: ")) for line in lines if line.startswith("data: {")]
+    deltas = [chunk["choices"][0]["delta"] for chunk in chunks]
+    message = whole["choices"][0]["message"]
+    assert message["content"] == "".join(delta.get("content", "") for delta in deltas) == answer.text
+    assert message["citations"] == deltas[-1]["citations"]
+    for citation in message["citations"]:
+        assert document[citation["start"] : citation["end"]] == citation["quote"]
+    check_that_nothing_leaks([whole, chunks], document, answer)
+    assert "tools" not in model.options
+    assert not {"tool_calls", "function_call"} & {name for delta in [message, *deltas] for name in delta}
+
+
+@pytest.mark.parametrize("injection", INJECTIONS, ids=lambda injection: injection["name"])
+def test_an_obeyed_order_leaks_nothing_to_programs_that_use_the_tools(injection):
+    document, _, assistant = obedient(injection)
+    answer = assistant.ask(QUESTION)
+
+    async def ask():
+        async with Client(mcp_server(OwnDocuments(assistant))) as client:
+            return await client.call_tool("ask", {"question": QUESTION})
+
+    # In a thread of its own: the browser of other tests keeps an event loop running in this one.
+    with ThreadPoolExecutor(1) as thread:
+        result = thread.submit(lambda: asyncio.run(ask())).result()
+
+    told = result.structured_content
+    assert told["answer"] == answer.text
+    for citation in told["citations"]:
+        assert document[citation["start"] : citation["end"]] == citation["quote"]
+    check_that_nothing_leaks(told, document, answer)
+    # Text that holds the same object, and no picture, link or embedded resource.
+    [content] = result.content
+    assert content.type == "text"
+    assert json.loads(content.text) == told
+
+
+def check_that_nothing_leaks(body, document, answer):
+    """See that each text of an object is of the answer, which is checked above, or of the document, or harmless."""
+    for text in strings(body):
+        if text not in answer.text and text not in document:
+            assert SECRET not in text
+            assert not any(forbidden in text for forbidden in FORBIDDEN)
+
+
+def strings(body) -> Iterator[str]:
+    """Give every text in an object of JSON."""
+    if isinstance(body, str):
+        yield body
+    elif isinstance(body, list | dict):
+        for one in body.values() if isinstance(body, dict) else body:
+            yield from strings(one)
 
 
 def outside(answer):
