@@ -3,12 +3,19 @@
 The objects are made elsewhere, from the assistant's own types. A field that is there and not here fails a test.
 """
 
-from typing import Any, Literal
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any, Literal
 
 from fastapi.security import HTTPBearer
 from pydantic import BaseModel, ConfigDict
 
+from assistant.owner import Failure
 from assistant.types import Doubt
+from assistant.web.uploads import Limits, Upload
+from index import Comparing, Progress, SyncReport, Waiting
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 KEY = HTTPBearer(
     auto_error=False,
@@ -170,6 +177,20 @@ class Answer(_Shape):
     seconds: Seconds
 
 
+class Uploads(_Shape):
+    """The files that were added, how much is taken in, and whether a sync of them goes on or waits."""
+
+    files: list[Upload]
+    limits: Limits
+    indexing: bool
+
+
+class Kept(_Shape):
+    """The name under which a file is kept."""
+
+    name: str
+
+
 class Token(_Shape):
     """A token of a visitor, good for so many seconds on pages of that origin."""
 
@@ -254,6 +275,13 @@ def _refusals(shape: Any, **reasons: str) -> Responses:
     return {int(status[1:]): {"model": shape, "description": reason} for status, reason in reasons.items()}
 
 
+def _lines(*kinds: type["DataclassInstance"]) -> Responses:
+    """Describe lines of JSON, each {"Progress": {…}} or another of these; while nothing happens, they are empty."""
+    told = {kind.__name__: {"type": "object", "required": [one.name for one in fields(kind)]} for kind in kinds}
+    line = {"type": "object", "properties": told, "minProperties": 1, "maxProperties": 1, "additionalProperties": False}
+    return {200: {"description": "A line for each step.", "content": {"application/x-ndjson": {"schema": line}}}}
+
+
 UNKNOWN = _refusals(
     Refused,
     _403="A page of this origin may not do this.",
@@ -278,11 +306,24 @@ ASKED = WRITTEN | _refusals(
     _502="The language model failed.",
     _503="The documents cannot be searched now, the language model is away, or too many questions wait.",
 )
-OPENAI = (
-    KEYED
-    | _refusals(Refused, _413="The body is longer than 64 kB.", _415="The body is not JSON.")
-    | _refusals(OpenAIRefused, _404="There is no such model.")
+NOT_JSON = _refusals(Refused, _413="The body is longer than 64 kB.", _415="The body is not JSON.")
+SYNCED = _lines(Waiting, Comparing, Progress, SyncReport, Failure)
+"""What a sync tells: how far it is, the report last, or why there is none."""
+UPLOADED = KEYED | _refusals(
+    Refused,
+    _403="Documents cannot be added here, or a page of this origin may not do this.",
+    _422="The request makes no sense; the message says why.",
+    _503="The documents cannot be reached now.",
 )
+NO_FILE = _refusals(Refused, _404="No such file was added.")
+NOT_KEPT = _refusals(
+    Refused,
+    _400="The upload broke off.",
+    _413="The file is too long.",
+    _415="The body is not sent as bytes.",
+    _507="There is no room for it.",
+)
+OPENAI = KEYED | NOT_JSON | _refusals(OpenAIRefused, _404="There is no such model.")
 OPENAI_ASKED = (
     OPENAI
     | _refusals(OpenAIRefused, _400="The request makes no sense; the message says why.", _502="The model failed.")
@@ -295,9 +336,14 @@ OPENAI_ASKED = (
 )
 
 
-def told(shape: Any) -> Responses:
+def told(shape: Any, status: int = 200) -> Responses:
     """Describe what is answered when all is well."""
-    return {200: {"model": shape, "description": "Here it is."}}
+    return {status: {"model": shape, "description": "Here it is."}}
+
+
+def body(media_type: str, **schema: str) -> dict[str, Any]:
+    """Describe a body that is not read as JSON."""
+    return {"requestBody": {"required": True, "content": {media_type: {"schema": schema}}}}
 
 
 def streamed(shape: Any, *events: str) -> Responses:

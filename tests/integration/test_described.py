@@ -1,7 +1,10 @@
 """The description of the API is true: requests made from it, good and bad, meet what it says and nothing else."""
 
+import json
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 import schemathesis
 from schemathesis.config import SchemathesisConfig
 from schemathesis.engine import events, from_schema
@@ -10,15 +13,37 @@ from assistant.keys import Keys
 from assistant.web.access import Access
 from assistant.web.app import create_app
 from assistant.web.limits import Limits
-from index import SyncQueue
+from assistant.web.uploads import Uploads
+from index import IndexSettings, SyncQueue
+from index.build import open_or_create, own
 from tests.browser.scripted import ScriptedAssistant
+from tests.fakes import paragraph_recipe
 
 
-def test_the_api_does_what_its_description_says(tmp_path: Path) -> None:
+@schemathesis.deserializer("application/x-ndjson")
+def last_line(_: schemathesis.DeserializationContext, response: schemathesis.Response) -> object:
+    """Read the line that ends a stream: a schema describes one of them."""
+    return json.loads(response.content.splitlines()[-1])
+
+
+@pytest.fixture
+def uploads(tmp_path: Path) -> Iterator[Uploads]:
+    """A folder of its own, in which a file was indexed."""
+    recipe = paragraph_recipe("hashing", dimension=32)
+    with own(IndexSettings(path=tmp_path / "index"), recipe, open_or_create) as index, SyncQueue(index) as queue:
+        uploads = Uploads(tmp_path / "uploads", index, queue)
+        uploads.folder.mkdir()
+        (uploads.folder / "a.txt").write_text("Le chat dort.", "utf-8")
+        uploads.sync().report()
+        yield uploads
+
+
+def test_the_api_does_what_its_description_says(tmp_path: Path, uploads: Uploads) -> None:
     keys = Keys(tmp_path / "keys.json")
     access = Access(keys=keys, limits=Limits(service="1000000/day"))
     assistant = ScriptedAssistant()
-    app = create_app(assistant, SyncQueue(assistant.index), hosts=None, tries_examples=False, access=access)
+    queue = SyncQueue(assistant.index)
+    app = create_app(assistant, queue, hosts=None, tries_examples=False, access=access, uploads=uploads)
     config = SchemathesisConfig.from_dict(
         {
             "headers": {"Authorization": f"Bearer {keys.create('Schemathesis')}"},
@@ -48,3 +73,4 @@ def test_the_api_does_what_its_description_says(tmp_path: Path) -> None:
 
     assert not faults, "\n\n".join(faults)
     assert {"POST /api/ask", "POST /v1/chat/completions", "GET /api/sources/{source_id}"} <= asked
+    assert {"POST /api/uploads", "POST /api/uploads/sync", "DELETE /api/uploads/{name}"} <= asked
