@@ -11,7 +11,7 @@ from typing import TypeVar
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
-from assistant.errors import NotAllowed, TokenRefused
+from assistant.errors import TokenRefused
 from assistant.keys import PREFIX, Key, Keys
 from assistant.logs import request_id
 from assistant.origins import Origins
@@ -109,12 +109,6 @@ def caller_of(scope: Scope) -> Caller:
     """Give who sent a request that the guard has let in."""
     caller: Caller = scope["caller"]
     return caller
-
-
-def expect_trusted(scope: Scope) -> None:
-    """Raise NotAllowed unless the owner asks, or a program of theirs."""
-    if not caller_of(scope).trusted:
-        raise NotAllowed("This needs an API key: Authorization: Bearer …. Make one: assistant keys create NAME")
 
 
 def counted(scope: Scope, events: Generator[Event, None, None]) -> Generator[Event, None, None]:

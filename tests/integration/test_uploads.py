@@ -175,6 +175,8 @@ def test_the_owner_elsewhere_gives_a_key_to_the_browser(stage: Stage) -> None:
     assert gone.headers["www-authenticate"].startswith("Basic")
 
 
-def until(condition: Callable[[], bool]) -> None:
+def until(condition: Callable[[], bool], seconds: float = 10) -> None:
+    deadline = time.monotonic() + seconds
     while not condition():
+        assert time.monotonic() < deadline, f"not so after {seconds} s"
         time.sleep(0.01)
