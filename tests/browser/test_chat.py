@@ -29,6 +29,22 @@ def test_a_question_asked_by_keyboard_is_answered_word_by_word(visit: Visit, ass
     assert [question for question, _ in assistant.asked] == [QUESTION]
 
 
+def test_an_empty_page_offers_questions_made_of_the_documents_and_a_click_asks_one(
+    visit: Visit, assistant: ScriptedAssistant
+) -> None:
+    page = visit.open()
+    offered = page.locator(".greeting .example")
+    expect(offered).to_have_text(
+        ["Que dit « L'armistice » ?", "Que dit « La tour Eiffel » ?", "Que dit « Versailles » ?"]
+    )
+
+    offered.nth(1).click()
+
+    expect(answers(page)).to_contain_text(QUOTE)
+    expect(page.locator(".user-row .said")).to_have_text("Que dit « La tour Eiffel » ?")
+    assert [question for question, _ in assistant.asked] == ["Que dit « La tour Eiffel » ?"]
+
+
 def test_shift_and_enter_break_the_line_and_do_not_send(visit: Visit, assistant: ScriptedAssistant) -> None:
     page = visit.open()
 
