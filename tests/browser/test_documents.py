@@ -186,7 +186,8 @@ def test_an_upload_that_is_cancelled_leaves_nothing(visit: Visit, docs: Path, st
     row = page.locator("#documents .arriving li")
     expect(row).to_contain_text("envoi…")
 
-    row.get_by_role("button", name="Annuler").press("Enter")
+    with page.expect_event("requestfailed"):
+        row.get_by_role("button", name="Annuler").press("Enter")
 
     expect(row).to_contain_text("annulé")
     assert stage.uploads.list() == []
