@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
     from transformers import BertModel
 
-BATCH_TEXTS = 32
+BATCH_TEXTS = 8
 E5_PROMPTS: dict[str, str | None] = {"query": "query: ", "document": "passage: "}
 """What the models of the E5 family were trained with; their public configuration does not say."""
 

@@ -27,7 +27,7 @@ from index.walk import Found, hash_of, is_below, real, resolved, shown
 
 BATCH_CHUNKS = 256
 """How many chunks, of one document or of several, are sorted by length to be embedded."""
-CALL_TEXTS = 32
+CALL_TEXTS = 8
 """How many of them are embedded between two looks at whether somebody asked to stop."""
 Load = Callable[[Path], Iterable[Document]]
 """As index.load.load does, or in a process of its own."""

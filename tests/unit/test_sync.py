@@ -3,6 +3,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
+from math import ceil
 from pathlib import Path
 
 import pytest
@@ -552,7 +553,8 @@ def test_many_small_documents_are_embedded_together(catalog: Catalog, tmp_path: 
 
     synced(catalog, embeddings, tmp_path / "many")
 
-    assert (embeddings.texts_embedded, embeddings.calls) == (300, 8 + 2)
+    of_each_batch = [ceil(chunks / CALL_TEXTS) for chunks in (BATCH_CHUNKS, 300 - BATCH_CHUNKS)]
+    assert (embeddings.texts_embedded, embeddings.calls) == (300, sum(of_each_batch))
 
 
 def read_pages(content: bytes) -> Loaded:
@@ -957,9 +959,10 @@ def test_a_sync_stopped_while_it_embeds_has_written_whole_documents_and_the_next
 def test_a_sync_stopped_in_a_batch_keeps_the_documents_that_were_embedded(catalog: Catalog, many: Path) -> None:
     stop = Stop()
 
-    report = sync(plan([many], catalog), catalog, splitter, Stopping(2, stop.ask), lambda _: None, stop=stop)
+    stopping = Stopping(40 // CALL_TEXTS, stop.ask)
+    report = sync(plan([many], catalog), catalog, splitter, stopping, lambda _: None, stop=stop)
 
-    assert BATCH_CHUNKS > 2 * CALL_TEXTS
+    assert BATCH_CHUNKS > 40
     assert report.added == 40  # the short ones before the long one: they were embedded first
     assert str(many / "040.txt") not in catalog.hashes()
 
@@ -1009,7 +1012,7 @@ def test_progress_tells_how_many_chunks_were_embedded_before_a_long_document_is_
 
     sync(plan([many], catalog), catalog, splitter, embeddings, seen.append)
 
-    assert [p.chunks for p in seen if not p.documents][:3] == [32, 64, 96]
+    assert [p.chunks for p in seen if not p.documents][:3] == [CALL_TEXTS, 2 * CALL_TEXTS, 3 * CALL_TEXTS]
     assert [p.documents for p in seen] == sorted(p.documents for p in seen)
     assert [p.seconds for p in seen] == sorted(p.seconds for p in seen)
     assert (seen[-1].documents, seen[-1].chunks, seen[-1].seconds_left) == (80, catalog.counts()[1], 0)
