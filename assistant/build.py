@@ -25,13 +25,14 @@ def open_assistant(index: Index, settings: AssistantSettings) -> Assistant:
     Raises ModelUnavailable when the language model of the settings cannot be opened and nothing may stand in for it.
     """
     tokens = token_embeddings(index.embeddings)
-    extractive = extractor(settings.caution)
+    reader = READERS[settings.reader](tokens)
+    extractive = extractor(reader.probability, settings.caution)
     answerer, condense = (
         (extractive, by_history) if settings.model == EXTRACTIVE else _with_model(index, settings, extractive)
     )
     retriever = index.retriever(settings.passages)
-    reread = rereader(READERS[settings.reader](tokens))
-    return Assistant(index, retriever, answerer, Citer(tokens, index.text), condense=condense, reread=reread)
+    citer = Citer(tokens, index.text)
+    return Assistant(index, retriever, answerer, citer, condense=condense, reread=rereader(reader))
 
 
 READERS: dict[str, Callable[[SentenceTransformerEmbeddings], Reader]] = {"trained": TrainedReader, "none": FitReader}

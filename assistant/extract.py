@@ -7,12 +7,11 @@ to answer, and chooses the sentences and the words in them.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 from langchain_core.runnables import Runnable, RunnableGenerator, RunnableLambda
 
-from assistant.reader.reading import Reader, Reading, Span
+from assistant.reader.reading import Probability, Reader, Reading, Span, sigmoid
 from assistant.types import Claim, Confidence, Said, Task
-from index import Passage
+from index import Passage, detect
 from index.copies import words
 
 RANK_WEIGHT = 0.3
@@ -54,16 +53,17 @@ def ranked(readings: Sequence[Reading]) -> list[int]:
     return sorted(range(len(readings)), key=lambda i: -scores[i])
 
 
-def extractor(caution: float) -> Runnable[Task, Said]:
+def extractor(probability: Probability, caution: float) -> Runnable[Task, Said]:
     """Return the runnable that answers a Task that was read: its Confidence, then sentences as Claims.
 
-    caution: the confidence from which it answers, from 0 to 1.
+    probability: that of the reader. caution: the confidence from which it answers, from 0 to 1.
     """
 
     def answer(tasks: Iterator[Task]) -> Iterator[Said]:
         for task in tasks:
             passages, readings = task["passages"], task["readings"]
-            confidence = certainty(readings)
+            best = max((reading.answers for reading in readings), default=None)
+            confidence = 0.0 if best is None else probability(best, detect(task["question"]))
             yield Confidence(confidence)
             if confidence < caution:
                 continue
@@ -73,14 +73,6 @@ def extractor(caution: float) -> Runnable[Task, Said]:
                 yield Claim(passages[found.passage].text[start:end], (found.passage + 1,), answer)
 
     return RunnableGenerator(answer)
-
-
-def certainty(readings: Sequence[Reading]) -> float:
-    """Return the probability that one of the passages answers, from 0 to 1."""
-    if not readings:
-        return 0.0
-    logits = sorted((reading.answers for reading in readings), reverse=True)
-    return _sigmoid(logits[0])
 
 
 def chosen(passages: Sequence[Passage], readings: Sequence[Reading]) -> list[Found]:
@@ -105,9 +97,5 @@ def _each_once(passages: Sequence[Passage], readings: Sequence[Reading]) -> Iter
             start, end = sentence.span
             keys = {(passage.source, passage.start + end), words(passage.text[start:end])}
             if seen.isdisjoint(keys):
-                yield Found(number, sentence.span, sentence.answer, _sigmoid(reading.answers) * sentence.share)
+                yield Found(number, sentence.span, sentence.answer, sigmoid(reading.answers) * sentence.share)
             seen |= keys
-
-
-def _sigmoid(logit: float) -> float:
-    return float(1 / (1 + np.exp(-logit)))

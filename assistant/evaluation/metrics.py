@@ -131,6 +131,20 @@ def risk_and_coverage(scores: Array, answered: Array, right: Array) -> tuple[Arr
     return answers[ends] / len(scores), wrong[ends] / answers[ends]
 
 
+def reliability(scores: Array, labels: Array, bins: int = 5) -> tuple[Array, Array, Array]:
+    """Return mean score, share of true labels and count of each bin that holds a question; the bins part 0 to 1 evenly.
+
+    scores: probabilities, shape (n,). labels: bool, the same shape. Calibrated ones have the share for their mean.
+
+    References: DeGroot and Fienberg, The Statistician 32, 1983; Guo et al., ICML 2017.
+    """
+    places = np.minimum((scores * bins).astype(int), bins - 1)
+    counts = np.bincount(places, minlength=bins)
+    held = counts > 0
+    means, shares = (np.bincount(places, values, bins)[held] / counts[held] for values in (scores, labels))
+    return means, shares, counts[held]
+
+
 def _without_punctuation(text: str) -> str:
     return "".join(
         character

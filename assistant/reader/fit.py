@@ -9,7 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
-from assistant.reader.reading import Reading, ReadSentence
+from assistant.reader.reading import Reading, ReadSentence, sigmoid
 from index import Passage, TokenVectors
 from index.sentences import sentences
 
@@ -45,6 +45,10 @@ class FitReader:
             _reading(own, np.stack([_nearest(asked, next(tokens)) for _ in own])) if own else Reading(-10.0, ())
             for own in spans
         ]
+
+    def probability(self, answers: float, language: str | None) -> float:
+        """Return the probability that the documents answer."""
+        return sigmoid(answers)
 
 
 def _reading(spans: Sequence[tuple[int, int]], cosines: np.ndarray) -> Reading:

@@ -12,13 +12,17 @@ from safetensors.torch import load
 from torch import Tensor
 
 from assistant.reader.network import ANSWER_TOKENS, Encoded, PairTokenizer, ReadingNetwork, share_encoder
-from assistant.reader.reading import Reading, ReadSentence, Span
+from assistant.reader.reading import Reading, ReadSentence, Span, sigmoid
 from index import Passage, SentenceTransformerEmbeddings
 from index.sentences import sentences
 
 WEIGHTS = Path(__file__).parent / "weights.safetensors"
 WEIGHTS_SHA256 = "849c72cde74366988a31b38d8605eb138bf1efe23853dc794c30a704abb521ae"
 BATCH_PAIRS = 8
+CALIBRATION = {"en": (0.51, 0.51), "fr": (0.78, -0.88)}
+"""By language of the question: slope and intercept of the logit (Platt, 1999), fitted as docs/quality.md says."""
+USUAL_CALIBRATION = (0.65, -0.19)
+"""For other languages: between those of the two that could be fitted."""
 
 
 class TrainedReader:
@@ -45,6 +49,11 @@ class TrainedReader:
             for i, logits, answering in zip(batch, spans, answers, strict=True):
                 readings[i] = Reading(float(answering), tuple(read_sentences(passages[i], pairs[i], logits)))
         return [readings[i] for i in range(len(pairs))]
+
+    def probability(self, answers: float, language: str | None) -> float:
+        """Return the probability that the documents answer, which means the same in every language."""
+        slope, intercept = CALIBRATION.get(language or "", USUAL_CALIBRATION)
+        return sigmoid(slope * answers + intercept)
 
     @cached_property
     def _network(self) -> ReadingNetwork:

@@ -1,8 +1,10 @@
 """What a reader makes of passages, whichever reader it is."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
+
+import numpy as np
 
 from index import Passage
 
@@ -36,3 +38,18 @@ class Reader(Protocol):
 
     def read(self, question: str, passages: Sequence[Passage]) -> list[Reading]:
         """Read passages, each for itself; one reading a passage, in their order."""
+
+    def probability(self, answers: float, language: str | None) -> float:
+        """Return the probability that the documents answer, from 0 to 1.
+
+        answers: the greatest logit of the passages that were read. language: of the question, ISO 639-1, where known.
+        """
+
+
+Probability = Callable[[float, str | None], float]
+"""As Reader.probability."""
+
+
+def sigmoid(logit: float) -> float:
+    """Return the probability of a logit."""
+    return float(1 / (1 + np.exp(-logit)))

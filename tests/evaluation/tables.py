@@ -1,10 +1,13 @@
 """Writes the tables and curves of docs/quality.md from tests/evaluation/results: python -m tests.evaluation.tables"""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from assistant.evaluation.picture import risk_coverage_svg
+import numpy as np
+
+from assistant.evaluation.metrics import Array
+from assistant.evaluation.picture import reliability_svg, risk_coverage_svg
 from assistant.evaluation.report import Report, read_report
 
 RESULTS = Path("tests/evaluation/results")
@@ -12,6 +15,9 @@ DOCUMENT = Path("docs/quality.md")
 PICTURES = Path("docs/pictures")
 PLACE = re.compile(r"(?<=<!-- written by make evaluate -->\n).*(?=<!-- end -->)", re.DOTALL)
 CURVE = "curve-"
+LANGUAGES = {"en": "English", "fr": "French"}
+ENOUGH = 50
+"""Of fewer questions a line says nothing."""
 UNKNOWN = "–"
 
 Column = tuple[str, Callable[[Report, str], str]]
@@ -31,9 +37,36 @@ def reports() -> list[Report]:
 
 
 def pictures(found: Sequence[Report]) -> dict[str, str]:
-    """Draw the curve of each data set with questions of both kinds, by file name."""
+    """Draw all curves, by file name."""
+    return {name: picture for name, (_, picture) in curves(found).items()}
+
+
+def curves(found: Sequence[Report]) -> dict[str, tuple[str, str]]:
+    """Draw the curve of each data set with questions of both kinds, then the reliability of all these.
+
+    Gives title and picture by file name.
+    """
     both = [report for report in found if "auroc" in report.figures["all"]["refusal"]]
-    return {f"{CURVE}{report.data}.svg": risk_coverage_svg(report) for report in both}
+    reliability = ("Reliability by language of the question", reliability_svg(confidences(both)))
+    return {
+        **{f"{CURVE}{one.data}.svg": (f"Risk and coverage: {one.data}", risk_coverage_svg(one)) for one in both},
+        f"{CURVE}reliability.svg": reliability,
+    }
+
+
+def confidences(found: Iterable[Report]) -> dict[str, tuple[Array, Array]]:
+    """Give confidence, and whether there is an answer, of all questions in a language, where there are enough."""
+    tables = [report.outcomes for report in found]
+    languages = np.array([pair.split("→")[0] for table in tables for pair in table.pairs])
+    confidence, answerable = (
+        np.concatenate([table.columns[name] for table in tables]) for name in ("confidence", "answerable")
+    )
+    chosen = {name: (languages == name) & ~np.isnan(confidence) for name in sorted(set(languages))}
+    return {
+        LANGUAGES.get(name, name): (confidence[these], answerable[these] == 1)
+        for name, these in chosen.items()
+        if these.sum() >= ENOUGH
+    }
 
 
 def text(found: Sequence[Report]) -> str:
@@ -46,10 +79,7 @@ def text(found: Sequence[Report]) -> str:
             *table("Answers and citations", [DATA, count("with_answer"), *ANSWERS, *CITATIONS], as_whole),
             *table("Declining", [DATA, count("with_answer"), count("without_answer"), *REFUSAL], as_whole),
             *table("Time", [DATA, *SIZES, *SECONDS], as_whole),
-            *(
-                f"![Risk and coverage: {Path(name).stem.removeprefix(CURVE)}](pictures/{name})"
-                for name in pictures(found)
-            ),
+            *(f"![{title}](pictures/{name})" for name, (title, _) in curves(found).items()),
             "",
         ]
     )

@@ -10,7 +10,7 @@ from assistant.evaluation.corpus import Indexing
 from assistant.evaluation.data import DataSet, Selection
 from assistant.evaluation.figures import figures
 from assistant.evaluation.outcomes import Outcome, Outcomes
-from assistant.evaluation.picture import risk_coverage_svg
+from assistant.evaluation.picture import reliability_svg, risk_coverage_svg
 from assistant.evaluation.report import as_json, compare, comparison_lines, read_report, report, report_lines
 
 
@@ -257,6 +257,17 @@ def test_the_curve_ends_where_the_assistant_stands():
     end = drawn.find(f"{space}circle")
     assert points == [(216.7, 340.0), (373.3, 60.0)]
     assert (float(end.get("cx")), float(end.get("cy"))) == points[-1]
+
+
+def test_the_reliability_of_a_language_is_a_point_for_each_bin():
+    drawn = ElementTree.fromstring(
+        reliability_svg({"<French>": (np.array([0.1, 0.5, 0.5]), np.array([False, True, False]))})
+    )
+
+    # On the grey line that ends it: 0.1, of which none has an answer; 0.5, of which half has one.
+    points = drawn.findall("{http://www.w3.org/2000/svg}polyline")[1].get("points")
+    assert points == "107.0,340.0 295.0,200.0"
+    assert "<French>, 3 questions" in "".join(drawn.itertext())
 
 
 def test_a_name_of_a_folder_cannot_break_the_picture():

@@ -1,8 +1,8 @@
 import pytest
 
 from assistant import Confidence
-from assistant.extract import certainty, chosen, extractor, ranked, rereader
-from assistant.reader.reading import Reading, ReadSentence
+from assistant.extract import chosen, extractor, ranked, rereader
+from assistant.reader.reading import Reading, ReadSentence, sigmoid
 from assistant.types import Task
 from tests.fakes import passage
 
@@ -30,8 +30,12 @@ def task(passages, readings=None):
     return asked if readings is None else Task(**asked, readings=readings)
 
 
+def probability(answers, language):
+    return sigmoid(answers if language == "fr" else -answers)
+
+
 def said(readings, passages=(BREAD,), caution=0.5):
-    return list(extractor(caution).stream(task(passages, readings)))
+    return list(extractor(probability, caution).stream(task(passages, readings)))
 
 
 def test_the_passage_that_answers_comes_before_those_that_were_found_earlier():
@@ -60,7 +64,7 @@ def test_the_sentence_that_answers_is_claimed_with_the_words_in_it():
 def test_the_confidence_is_said_first_and_alone_where_nothing_answers():
     readings = [reading(-2.0, 0.5, 0.5)]
 
-    assert said(readings) == [Confidence(certainty(readings))]
+    assert said(readings) == [Confidence(sigmoid(-2.0))]
     assert said([], passages=()) == [Confidence(0.0)]
 
 
@@ -94,6 +98,6 @@ def test_a_sentence_that_two_passages_share_is_shown_once_as_the_first_ones(sour
     assert (1, (0, 22)) not in shown
 
 
-def test_certainty_grows_with_the_passage_that_answers_best():
-    assert certainty([]) == 0.0
-    assert certainty([reading(-5.0), reading(3.0)]) > certainty([reading(-5.0), reading(1.0)])
+def test_the_passage_that_answers_best_decides_the_confidence():
+    assert said([], passages=()) == [Confidence(0.0)]
+    assert said([reading(-5.0), reading(3.0, 0.1, 0.9), reading(1.0)], [BREAD] * 3)[0] == Confidence(sigmoid(3.0))

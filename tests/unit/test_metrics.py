@@ -16,6 +16,7 @@ from assistant.evaluation.metrics import (
     ndcg,
     normalised,
     percentile,
+    reliability,
     risk_and_coverage,
 )
 
@@ -152,6 +153,17 @@ def test_the_hallucination_rate_is_that_of_the_highest_threshold_that_keeps_the_
 def test_without_questions_of_one_kind_there_is_no_such_rate():
     assert np.isnan(hallucination_rate_at(0.1, np.array([0.3]), np.array([True]), ONCE(1)))
     assert np.isnan(hallucination_rate_at(0.1, np.array([0.3]), np.array([False]), ONCE(1)))
+
+
+def test_reliability_counts_in_each_bin_which_share_is_true():
+    scores = np.array([0.0, 0.1, 0.5, 0.59, 0.5, 1.0])
+    labels = np.array([False, False, True, True, False, True])
+
+    means, shares, counts = reliability(scores, labels, bins=5)
+
+    np.testing.assert_allclose(means, [0.05, 0.53, 1.0])
+    np.testing.assert_allclose(shares, [0, 2 / 3, 1])
+    assert counts.tolist() == [2, 3, 1]
 
 
 def test_the_risk_coverage_curve_of_a_small_example():
