@@ -5,6 +5,7 @@ it (one kill in 28 in the middle of a write left one that did), so a child proce
 lose what it holds while we run, so that is looked at each time the catalog is followed.
 """
 
+import ctypes
 import logging
 import shutil
 import sqlite3
@@ -244,6 +245,20 @@ class VectorIndex:
             return [(id, 1 - distance) for id, distance in nearest]
 
 
+def overwrite_memory() -> None:
+    """Have all memory overwritten, from now on, when it is given back and when it is given out.
+
+    Chroma writes memory that it has not filled to its files: an id or a text that was forgotten could be in it. Where
+    the C library is not glibc, nothing happens.
+    """
+    with suppress(AttributeError, OSError):
+        ctypes.CDLL(None).mallopt(M_PERTURB, 1)
+
+
+M_PERTURB = -6
+"""Of malloc.h."""
+
+
 class Folder:
     """A folder of this process, with Chroma inside the process."""
 
@@ -266,9 +281,10 @@ class Folder:
             return self._client.create_collection(COLLECTION, embedding_function=None, configuration=CONFIGURATION)
 
     def clear(self) -> None:
-        """Remove the files."""
+        """Remove the files, and let nothing of what was in them come into the next ones."""
         self._client.close()
         _remove(self._path)
+        overwrite_memory()
         self._client = _client(self._path)
 
     def checksum(self) -> str:

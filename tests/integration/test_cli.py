@@ -302,7 +302,7 @@ def long_sync(tmp_path):
         text=True,
         encoding="utf-8",
     )
-    assert process.stderr.readline().startswith("Indexing: 0 of 40 documents, 32 chunks")
+    assert process.stderr.readline().startswith("Indexing: 0 of 40 documents, 8 chunks")
     yield process, tmp_path / "index"
     process.kill()
 

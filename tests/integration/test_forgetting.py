@@ -1,5 +1,6 @@
 """What is removed is gone from the disk: every file below the index is searched for its bytes."""
 
+import ctypes
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -116,6 +117,21 @@ def test_of_what_was_forgotten_no_id_vector_or_name_is_left_anywhere(index: Inde
     assert searcher.terms_with_prefix("id", id) == []
     rows = chromadb.PersistentClient(str(folder / "vectors")).get_collection("chunks", embedding_function=None)
     assert rows.count() == len(rows.get(where={"source": {"$ne": id}})["ids"]) == 20 * 40
+
+
+def test_memory_that_chroma_gets_holds_nothing_of_what_was_forgotten(index: Index, docs: Path) -> None:
+    forget(index, docs)
+    libc = ctypes.CDLL(None)
+    libc.malloc.restype, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
+    secret = SECRET.encode() * 50
+    place = libc.malloc(len(secret))
+    ctypes.memmove(place, secret, len(secret))
+    libc.free(place)
+
+    again = libc.malloc(len(secret))
+
+    assert SECRET.encode() not in ctypes.string_at(again, len(secret))
+    libc.free(again)
 
 
 def test_a_kill_before_the_text_was_taken_off_the_disk_leaves_that_to_the_next_sync(

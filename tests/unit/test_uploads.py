@@ -1,6 +1,8 @@
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import example, given
@@ -41,8 +43,14 @@ async def broken_off() -> AsyncIterator[bytes]:
     raise ConnectionError
 
 
+def kept(keeping: Coroutine[Any, Any, str]) -> str:
+    """Run it in a thread of its own: the browser of other tests keeps an event loop running in this one."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, keeping).result()
+
+
 def keep(uploads: Uploads, name: str, text: str) -> str:
-    return asyncio.run(uploads.keep(name, sent(text.encode())))
+    return kept(uploads.keep(name, sent(text.encode())))
 
 
 def synced(uploads: Uploads) -> SyncReport:
@@ -120,7 +128,7 @@ def test_a_long_name_keeps_its_ending() -> None:
 
 def test_an_upload_that_breaks_off_leaves_nothing(uploads: Uploads) -> None:
     with pytest.raises(ConnectionError):
-        asyncio.run(uploads.keep("a.txt", broken_off()))
+        kept(uploads.keep("a.txt", broken_off()))
 
     assert [path for path in uploads.folder.rglob("*") if path.is_file()] == []
 
@@ -146,7 +154,7 @@ def test_beyond_a_limit_nothing_is_kept(uploads: Uploads, limits: Limits, error:
     uploads.limits = limits
 
     with pytest.raises(error):
-        asyncio.run(uploads.keep("b.txt", sent(b"Le chien", b" dort.")))
+        kept(uploads.keep("b.txt", sent(b"Le chien", b" dort.")))
 
     assert names(uploads) == ["a.txt"]
 
