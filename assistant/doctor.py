@@ -17,6 +17,7 @@ from assistant.owner import owner_of
 from assistant.settings import AssistantSettings
 from index import IndexingError, IndexNotFound, IndexSettings
 from index.build import check_index, open_catalog, recipe
+from index.catalog import CATALOG
 from index.lock import held_by
 from index.models import PACKAGED, carrier, find_model
 from index.types import Fault
@@ -171,6 +172,6 @@ def _index(settings: IndexSettings) -> Iterator[Finding]:
 
 
 def _advice(fault: Fault, folder: Path) -> str:
-    if fault.part == "catalog.sqlite":
+    if fault.part == CATALOG:
         return "Stop the server, and run: assistant index --rebuild"
     return f"Stop the server, delete {folder / fault.part}, start it again: it is made again from the catalog"

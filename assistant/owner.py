@@ -141,14 +141,12 @@ class Owner:
     def ask(self, question: str, history: Sequence[Message], where: Filter) -> Answer:
         """Answer a question, with the settings of the server."""
         body = {"question": question, "history": [*history], "where": _as_json(where)}
-        with self._client() as client:
-            return _end(_told(client, "/owner/ask", body), Answer, lambda _: None)
+        return self._asked("/owner/ask", body, Answer)
 
     def search(self, query: str, limit: int, where: Filter) -> Sequence[Passage]:
         """Find passages, best first, of the documents that meet the filter."""
         body = {"query": query, "limit": limit, "where": _as_json(where)}
-        with self._client() as client:
-            return _end(_told(client, "/owner/search", body), Found, lambda _: None).passages
+        return self._asked("/owner/search", body, Found).passages
 
     def check(self) -> list[Fault]:
         """Look whether the index is sound: see Index.check."""
@@ -162,6 +160,10 @@ class Owner:
         with self._client() as client:
             response = client.get("/api/ready")
             return "" if response.is_success else str(response.json()["error"]["message"])
+
+    def _asked(self, route: str, body: dict[str, Any], kind: type[End]) -> End:
+        with self._client() as client:
+            return _end(_told(client, route, body), kind, lambda _: None)
 
     def _job(self, route: str, sources: Sequence[str], on_step: Callable[[Step], None], stop: Stop) -> SyncReport:
         job = secrets.token_hex(8)

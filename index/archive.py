@@ -19,12 +19,12 @@ from tempfile import TemporaryDirectory
 
 from pydantic import TypeAdapter, ValidationError
 
-from index.catalog import SCHEMA, Catalog
+from index.catalog import CATALOG, SCHEMA, Catalog
 from index.errors import InvalidArchive, StoreUnavailable
+from index.walk import hash_of
 
 FORMAT = 1
 MANIFEST = "manifest.json"
-CATALOG = "catalog.sqlite"
 MANIFEST_BYTES = 64_000
 BLOCK_BYTES = 1 << 20
 
@@ -62,7 +62,7 @@ def pack(catalog: Catalog, file: Path) -> Manifest:
             with closing(Catalog.open(copy)) as copied:
                 documents, chunks = copied.counts()
             copy.with_name(f"{CATALOG}-wal").unlink(missing_ok=True)
-            made_by, digest = version("sourcier"), _sha256(copy)
+            made_by, digest = version("sourcier"), hash_of(copy)
             manifest = Manifest(
                 FORMAT, made_by, int(SCHEMA), catalog.fingerprint, documents, chunks, copy.stat().st_size, digest
             )
@@ -155,8 +155,3 @@ def _insist_that_it_is_sound(catalog: Path, file: Path) -> None:
 
 def _damaged(file: Path, reason: str) -> InvalidArchive:
     return InvalidArchive(f"{file} is damaged: {reason}. Nothing was changed; take another copy of it")
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()

@@ -13,7 +13,7 @@ import numpy as np
 from langchain_text_splitters import TextSplitter
 
 from index.archive import Manifest, pack, unpack
-from index.catalog import SCHEMA, Catalog, Follower, Vector, document_of, follow, salvage_roots
+from index.catalog import CATALOG, SCHEMA, Catalog, Follower, Vector, document_of, follow, salvage_roots
 from index.embed import SentenceTransformerEmbeddings
 from index.errors import IndexingError, IndexNotFound, NothingToIndex, StoreLost, StoreUnavailable
 from index.lock import lock
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-CATALOG = "catalog.sqlite"
 LOOKED_THROUGH = 4
 """How many times the wanted chunks are looked through for those of chosen documents, before all of theirs are."""
 FOLLOW_CHUNKS = 500

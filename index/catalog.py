@@ -455,11 +455,8 @@ class Catalog:
 
         count: how many, at most. float32, shape (n_chunks, dimension). Takes a tenth of a second at 100,000 chunks.
         """
-        with self._reading() as connection:
-            ids = list(connection.scalars(select(_chunks.c.id).order_by(_chunks.c.id)))
-            chosen = ids[:: max(1, len(ids) // count)][:count]
-            rows = list(_in_parts(connection, select(_chunks.c.vector), _chunks.c.id, chosen))
-        return np.frombuffer(b"".join(row.vector for row in rows), "<f4").reshape(len(rows), -1 if rows else 0)
+        vectors = [*self.vectors(count).values()]
+        return np.stack(vectors) if vectors else np.empty((0, 0), "<f4")
 
     def matching(self, where: Filter) -> frozenset[str]:
         """Give the ids of the documents that meet a filter; a document's day is the one it says, in its own time zone.
@@ -548,13 +545,20 @@ class Catalog:
                 if count := connection.scalar(statement.where(wrong)):
                     yield f"{count} {says}"
 
-    def vectors(self, count: int | None = None) -> dict[str, Vector]:
-        """Give the ids of the chunks with their vectors, float32, shape (dimension,): of all, or of some by chance."""
+    def chunk_ids(self) -> set[str]:
+        """Give the ids of all chunks."""
+        with self._reading() as connection:
+            return set(connection.scalars(select(_chunks.c.id)))
+
+    def vectors(self, count: int) -> dict[str, Vector]:
+        """Give the ids of some chunks, at most so many, with their vectors, float32, shape (dimension,).
+
+        They are spread over all documents, and the same ones as long as nothing changes.
+        """
         with self._reading() as connection:
             ids = list(connection.scalars(select(_chunks.c.id).order_by(_chunks.c.id)))
-            if count is not None:
-                ids = ids[:: max(1, len(ids) // count)][:count]
-            rows = _in_parts(connection, select(_chunks.c.id, _chunks.c.vector), _chunks.c.id, ids)
+            chosen = ids[:: max(1, len(ids) // count)][:count]
+            rows = _in_parts(connection, select(_chunks.c.id, _chunks.c.vector), _chunks.c.id, chosen)
             return {row.id: np.frombuffer(row.vector, "<f4") for row in rows}
 
     def changed_since(self, number: int) -> set[str]:
@@ -605,6 +609,8 @@ class Catalog:
             yield connection
 
 
+CATALOG = "catalog.sqlite"
+"""Name of the file in the folder of an index."""
 SCHEMA = "3"
 TRACES = "traces"
 """Key of the note that text of documents that are gone may still be in the file."""

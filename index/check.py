@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from index.catalog import Catalog, Position, document_of
+from index.catalog import CATALOG, Catalog, Position, document_of
 from index.types import Fault
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def faults(catalog: Catalog, vectors: "VectorIndex | None", lexical: Held | None
 
     What was written to the catalog and is still to be followed is no fault.
     """
-    yield from (Fault("catalog.sqlite", says) for says in catalog.faults())
+    yield from (Fault(CATALOG, says) for says in catalog.faults())
     for part, held in (("vectors", vectors), ("lexical", lexical)):
         if held is not None:
             yield from (Fault(part, says) for says in _differences(catalog, held))
@@ -44,7 +44,7 @@ def _differences(catalog: Catalog, held: Held) -> Iterator[str]:
         yield "it was not made from this catalog"
         return
     pending = catalog.changed_since(position.number)
-    there, here = held.ids(), set(catalog.vectors())
+    there, here = held.ids(), catalog.chunk_ids()
     for ids, says in ((here - there, "are missing"), (there - here, "are not in the catalog")):
         if settled := sorted(id for id in ids if document_of(id) not in pending):
             yield f"{len(settled)} chunks {says}: {settled[0]} …"

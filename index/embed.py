@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from transformers import BertModel
 
 BATCH_TEXTS = 8
+"""32 at a time take a sixth longer on one core and on two."""
 E5_PROMPTS: dict[str, str | None] = {"query": "query: ", "document": "passage: "}
 """What the models of the E5 family were trained with; their public configuration does not say."""
 

@@ -7,11 +7,10 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import httpx
 import pytest
@@ -24,8 +23,8 @@ from assistant.web.app import create_app
 from assistant.web.mcp import PIECE_CHARACTERS, OwnDocuments, OwnersDocuments, mcp_app
 from index import IndexSettings, SyncQueue, create_index, open_catalog, open_index, plan
 from tests.browser.serving import serving
+from tests.threads import alone
 
-Result = TypeVar("Result")
 ARMISTICE = "L'armistice fut signé le 11 novembre 1918 à Rethondes. Il mit fin aux combats à l'Ouest."
 LONG = "La tour de Valbourg fut achevée en 1889. " + "On la repeint tous les sept ans. " * 1_000
 QUESTION = {"question": "Quand fut signé l'armistice ?"}
@@ -72,12 +71,6 @@ def by_stdio(folder: Path) -> StdioServerParameters:
     return StdioServerParameters(
         command=sys.executable, args=["-m", "tests.network", "mcp"], env=environment(folder), cwd=Path.cwd()
     )
-
-
-def alone(work: Callable[[], Result]) -> Result:
-    """Do it in a thread of its own: the browser of other tests keeps an event loop running in this one."""
-    with ThreadPoolExecutor(1) as thread:
-        return thread.submit(work).result()
 
 
 def call(server: Any, *calls: tuple[str, dict[str, Any]]) -> list[Any]:

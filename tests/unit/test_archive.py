@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from index import Index, IndexSettings, plan
-from index.archive import CATALOG, MANIFEST, pack
+from index.archive import MANIFEST, pack
 from index.build import export_index, import_index, open_matching, open_or_create, own
+from index.catalog import CATALOG
 from index.errors import IndexingError, IndexLocked, InvalidArchive, StoreUnavailable
 from tests.fakes import paragraph_recipe
 

@@ -8,7 +8,6 @@ import asyncio
 import json
 import re
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from html.parser import HTMLParser
 from itertools import repeat
 from pathlib import Path
@@ -30,6 +29,7 @@ from assistant.web.openai import add_openai
 from assistant.web.streams import Places
 from assistant.web.texts import FRENCH
 from tests.fakes import HashingEmbeddings, Retriever, passage
+from tests.threads import alone
 
 SECRET = "tulipe-4711"
 BREAD = "Le pain coûte un euro."
@@ -152,9 +152,7 @@ def test_an_obeyed_order_leaks_nothing_to_programs_that_use_the_tools(injection)
         async with Client(mcp_server(OwnDocuments(assistant))) as client:
             return await client.call_tool("ask", {"question": QUESTION})
 
-    # In a thread of its own: the browser of other tests keeps an event loop running in this one.
-    with ThreadPoolExecutor(1) as thread:
-        result = thread.submit(lambda: asyncio.run(ask())).result()
+    result = alone(lambda: asyncio.run(ask()))
 
     told = result.structured_content
     assert told["answer"] == answer.text

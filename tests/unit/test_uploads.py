@@ -1,6 +1,5 @@
 import asyncio
 from collections.abc import AsyncIterator, Coroutine, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from assistant.web.uploads import SENDING, Limits, Uploads, safe_parts
 from index import Index, IndexSettings, SyncQueue, SyncReport
 from index.build import open_or_create, own
 from tests.fakes import paragraph_recipe
+from tests.threads import alone
 
 
 @pytest.fixture(scope="module")
@@ -44,9 +44,7 @@ async def broken_off() -> AsyncIterator[bytes]:
 
 
 def kept(keeping: Coroutine[Any, Any, str]) -> str:
-    """Run it in a thread of its own: the browser of other tests keeps an event loop running in this one."""
-    with ThreadPoolExecutor(1) as thread:
-        return thread.submit(asyncio.run, keeping).result()
+    return alone(lambda: asyncio.run(keeping))
 
 
 def keep(uploads: Uploads, name: str, text: str) -> str:
