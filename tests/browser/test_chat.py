@@ -216,8 +216,11 @@ def test_the_last_question_is_edited_and_its_answer_replaced(visit: Visit, assis
     expect(page.locator("#question textarea")).to_have_value("Première ?")
     expect(page.locator("#question textarea")).to_be_focused()
     page.locator("#question textarea").fill("Autrement ?")
+    assistant.hold = True
     page.keyboard.press("Enter")
 
+    expect(answers(page)).to_have_text("L'armistice fut")
+    assistant.resume.set()
     expect(page.locator(".user-row .said")).to_have_text("Autrement ?")
     expect(page.locator("#editing")).not_to_be_visible()
     assert [question for question, _ in assistant.asked] == ["Première ?", "Autrement ?"]
