@@ -218,8 +218,8 @@ def _with_headers(send: Send, frame_ancestors: str) -> Send:
             own = MutableHeaders(scope=message)
             policy = own.get("content-security-policy", "").replace(FRAMED_BY_US, frame_ancestors)
             own.update(headers | ({"Content-Security-Policy": policy} if policy else {}))
-            if own.get("content-type", "").startswith("text/event-stream"):
-                # nginx would hold back what comes event by event.
+            if own.get("content-type", "").startswith(("text/event-stream", "application/x-ndjson")):
+                # nginx would hold back what comes event by event, line by line.
                 own["X-Accel-Buffering"] = "no"
         await send(message)
 

@@ -72,8 +72,9 @@ def sent(address: str, **headers: str) -> httpx.Response:
 
 def test_a_file_is_kept_indexed_listed_and_removed(stage: Stage) -> None:
     assert sent(stage.local).json() == {"name": "a.txt"}
-    told = httpx.post(f"{stage.local}/api/uploads/sync", json={}).text.split("\n")
-    assert '"SyncReport": {"added": 1' in told[-2]
+    told = httpx.post(f"{stage.local}/api/uploads/sync", json={})
+    assert '"SyncReport": {"added": 1' in told.text.split("\n")[-2]
+    assert told.headers["X-Accel-Buffering"] == "no"
     [file] = httpx.get(f"{stage.local}/api/uploads").json()["files"]
     assert httpx.get(f"{stage.local}/api/sources/{file['source']}").json()["text"] == "Le chat dort."
 
