@@ -32,7 +32,8 @@ def open_assistant(index: Index, settings: AssistantSettings) -> Assistant:
     )
     retriever = index.retriever(settings.passages)
     citer = Citer(tokens, index.text)
-    return Assistant(index, retriever, answerer, citer, condense=condense, reread=rereader(reader))
+    reread = rereader(reader, settings.caution)
+    return Assistant(index, retriever, answerer, citer, condense=condense, reread=reread)
 
 
 READERS: dict[str, Callable[[SentenceTransformerEmbeddings], Reader]] = {"trained": TrainedReader, "none": FitReader}

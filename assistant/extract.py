@@ -1,7 +1,7 @@
 """Answers with sentences of the passages, word for word, or not at all; it needs no language model.
 
 A reader (assistant.reader) says of each passage whether it answers, and where. That ranks the passages, decides whether
-to answer, and chooses the sentences and the words in them.
+to answer, and chooses the sentences and the words in them. It reads no further than it must.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,6 +14,10 @@ from assistant.types import Claim, Confidence, Said, Task
 from index import Passage, detect
 from index.copies import words
 
+READ_AT_ONCE = 2
+"""Passages; between them it is asked whether one answers."""
+SURE = 0.5
+"""The confidence from which no more is read; the caution, where that is greater."""
 RANK_WEIGHT = 0.3
 """What each place further down in what retrieval found takes off a passage's logit."""
 SHOWN_SENTENCES = 3
@@ -35,14 +39,25 @@ class Found:
     """That it answers the question."""
 
 
-def rereader(reader: Reader) -> Runnable[Task, Task]:
-    """Return the runnable that reads the passages of a Task, and puts those first that answer best."""
+def rereader(reader: Reader, caution: float) -> Runnable[Task, Task]:
+    """Return the runnable that reads the passages of a Task, in their order, until one answers.
+
+    Those that were read come first then, the best of them before the others. The further ones would hardly be shown,
+    and cannot change whether there is an answer: that takes one passage.
+    """
+    enough = max(SURE, caution)
 
     def read(task: Task) -> Task:
-        passages = task["passages"]
-        readings = reader.read(task["query"], passages)
+        passages, language = task["passages"], detect(task["question"])
+        readings = reader.read(task["query"], passages[:READ_AT_ONCE])
+        while len(readings) < len(passages):
+            if reader.probability(max(one.answers for one in readings), language) >= enough:
+                break
+            unread = passages[len(readings) :]
+            readings += reader.read(task["query"], unread[:READ_AT_ONCE])
         order = ranked(readings)
-        return Task(**{**task, "passages": [passages[i] for i in order], "readings": [readings[i] for i in order]})
+        read_first = [passages[i] for i in order] + list(passages[len(order) :])
+        return Task(**{**task, "passages": read_first, "readings": [readings[i] for i in order]})
 
     return RunnableLambda(read)
 
@@ -76,7 +91,7 @@ def extractor(probability: Probability, caution: float) -> Runnable[Task, Said]:
 
 
 def chosen(passages: Sequence[Passage], readings: Sequence[Reading]) -> list[Found]:
-    """Choose the sentences to show, one to three, best first."""
+    """Choose the sentences to show, one to three, best first. readings: of the first of the passages, or of all."""
     best = sorted(_each_once(passages, readings), key=lambda found: -found.probability)
     shown: list[Found] = []
     room = SHOWN_WORDS
@@ -92,7 +107,7 @@ def chosen(passages: Sequence[Passage], readings: Sequence[Reading]) -> list[Fou
 def _each_once(passages: Sequence[Passage], readings: Sequence[Reading]) -> Iterator[Found]:
     """Give every sentence; one that overlapping passages or two papers share is the first one's."""
     seen: set[tuple[object, ...]] = set()
-    for number, (passage, reading) in enumerate(zip(passages, readings, strict=True)):
+    for number, (passage, reading) in enumerate(zip(passages, readings, strict=False)):
         for sentence in reading.sentences:
             start, end = sentence.span
             keys = {(passage.source, passage.start + end), words(passage.text[start:end])}

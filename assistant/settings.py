@@ -49,7 +49,9 @@ class AssistantSettings(BaseSettings):
         le=1,
         description="How sure the reader must be that the documents answer, from 0 (always answers) to 1",
     )
-    passages: int = Field(default=8, ge=1, le=50, description="How many passages are read for an answer")
+    passages: int = Field(
+        default=8, ge=1, le=50, description="How many passages are found for an answer, and read at the most"
+    )
     title: str = Field(default="Sourcier", description="Name of the assistant on its page", min_length=1, max_length=80)
     greeting: str | None = Field(
         default=None, description="What an empty page says instead of its own greeting", max_length=200

@@ -34,7 +34,7 @@ class Task(Asked):
     passages: Sequence[Passage]
     """Best first."""
     readings: NotRequired[Sequence[Reading]]
-    """What the reader makes of each passage, where there is a reader."""
+    """What the reader makes of the first passages, where there is a reader: it stops at one that surely answers."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,9 +20,14 @@ class ScriptedReader:
 
     def __init__(self, by_text):
         self._by_text = by_text
+        self.seen = []
 
     def read(self, question, passages):
+        self.seen += [passage.text for passage in passages]
         return [self._by_text[passage.text] for passage in passages]
+
+    def probability(self, answers, language):
+        return probability(answers, language)
 
 
 def task(passages, readings=None):
@@ -42,11 +47,29 @@ def test_the_passage_that_answers_comes_before_those_that_were_found_earlier():
     other = passage("Il pleut.", source="b")
     reader = ScriptedReader({BREAD.text: reading(2.0, 0.1, 0.9), other.text: reading(-3.0, 1.0, spans=((0, 9),))})
 
-    read = rereader(reader).invoke(task([other, BREAD]))
+    read = rereader(reader, 0.5).invoke(task([other, BREAD]))
 
     assert read["passages"] == [BREAD, other]
     assert [one.answers for one in read["readings"]] == [2.0, -3.0]
     assert read["question"] == "Que coûte le pain ?"
+
+
+@pytest.mark.parametrize(("answers", "caution", "seen"), [(2.0, 0.1, 4), (2.0, 0.95, 5), (-0.1, 0.1, 5)])
+def test_it_reads_no_further_than_a_passage_that_surely_answers(answers, caution, seen):
+    texts = ["Un.", "Deux.", "Trois.", "Quatre.", "Cinq."]
+    reader = ScriptedReader({text: reading(answers if text == "Quatre." else -3.0, 1.0) for text in texts})
+
+    read = rereader(reader, caution).invoke(task([passage(text, source=text) for text in texts]))
+
+    assert reader.seen == texts[:seen]
+    assert [one.text for one in read["passages"]] == ["Quatre.", "Un.", "Deux.", "Trois.", "Cinq."]
+    assert len(read["readings"]) == seen
+
+
+def test_passages_that_were_not_read_are_not_shown():
+    unread = passage("Il vend aussi du vin.", source="b")
+
+    assert [found.passage for found in chosen([BREAD, unread], [reading(3.0, 0.45, 0.55)])] == [0, 0]
 
 
 def test_between_passages_that_answer_alike_the_one_found_first_stays_first():
