@@ -3,12 +3,13 @@
 import logging
 import re
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, cast
+from types import TracebackType
+from typing import Any, Self, cast
 
-from langchain_core.callbacks import UsageMetadataCallbackHandler
+from langchain_core.callbacks import BaseCallbackHandler, UsageMetadataCallbackHandler
 from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda, RunnablePassthrough
 
@@ -18,6 +19,8 @@ from assistant.errors import InvalidQuestion
 from assistant.logs import questions
 from assistant.prompts import cannot_answer, no_document_matches
 from assistant.types import (
+    ANSWER,
+    RETRIEVE,
     Answer,
     Asked,
     Citation,
@@ -43,6 +46,19 @@ log = logging.getLogger(__name__)
 MAX_QUESTION_CHARACTERS = 2_000
 
 
+class Trace(BaseCallbackHandler):
+    """What sees a question begin and end, and its stages by LangChain's callbacks; this one keeps nothing."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """See the end, and the error or GeneratorExit that brought it."""
+
+    def answered(self, answer: Answer) -> None:
+        """See the answer."""
+
+
 class Assistant:
     """Answers questions from an index.
 
@@ -51,6 +67,7 @@ class Assistant:
     answerer: a Runnable from a Task to streamed Claims, and a Confidence where it has one.
     condense: makes a question that stands alone of one that goes on with a conversation.
     reread: a Runnable from a Task to the same with passages in a better order, and what a reader makes of them.
+    trace: makes what sees a question.
     `search | answerer` is a chain; each can be traced or swapped.
     """
 
@@ -63,6 +80,7 @@ class Assistant:
         *,
         condense: Condense = by_history,
         reread: Runnable[Task, Task] | None = None,
+        trace: Callable[[], Trace] = Trace,
     ) -> None:
         self.index = index
         self.condense = condense
@@ -74,6 +92,7 @@ class Assistant:
         self.fault: Exception | None = None
         """What went wrong when they were to be opened, the last time."""
         self._citer = citer
+        self._trace = trace
 
     def load(self) -> None:
         """Load what the first question needs, which takes seconds, before it is asked; `fault` keeps what it raises."""
@@ -105,9 +124,13 @@ class Assistant:
 
     def _events(self, asked: Asked) -> Iterator[Event]:
         questions.info("Asked: %s", asked["question"])
+        with self._trace() as trace:
+            yield from self._traced_events(asked, trace)
+
+    def _traced_events(self, asked: Asked, trace: Trace) -> Iterator[Event]:
         began = time.perf_counter()
         counted = UsageMetadataCallbackHandler()
-        config = RunnableConfig(callbacks=[counted])
+        config = RunnableConfig(callbacks=[counted, trace])
         task = self.search.invoke(asked, config)
         found = time.perf_counter()
         passages = tuple(task["passages"])
@@ -117,7 +140,7 @@ class Assistant:
         citations: list[Citation] = []
         unsupported: list[Unsupported] = []
         first_token: float | None = None
-        claims = heard.claims(self.answerer.stream(task, config) if passages else ())
+        claims = heard.claims(self.answerer.stream(task, RunnableConfig(**config, run_name=ANSWER)) if passages else ())
         for piece in self._citer.cite(claims, passages, detect(task["question"])):
             yield from heard.news()
             if isinstance(piece, Waiting):
@@ -148,6 +171,7 @@ class Assistant:
             usage=_usage(counted),
         )
         _log_costs(answer)
+        trace.answered(answer)
         yield answer
 
 
@@ -179,7 +203,7 @@ class _Heard:
 
 def searcher(retriever: BaseRetriever, condense: Condense) -> Runnable[Asked, Task]:
     """Return the runnable that finds the query of what was asked, and passages for it."""
-    return RunnableLambda(partial(_search, retriever, condense))
+    return RunnableLambda(partial(_search, retriever, condense), name=RETRIEVE)
 
 
 def valid_question(question: str) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from langchain_core.runnables import Runnable
 
-from assistant.answer import Assistant
+from assistant.answer import Assistant, Trace
 from assistant.cite import Citer
 from assistant.condense import Condense, by_history, by_model
 from assistant.errors import ModelUnavailable
@@ -19,8 +19,8 @@ from index import Index, SentenceTransformerEmbeddings
 from index.models import PACKAGED, PUBLIC_NAME
 
 
-def open_assistant(index: Index, settings: AssistantSettings) -> Assistant:
-    """Join an index, a retriever and whoever answers.
+def open_assistant(index: Index, settings: AssistantSettings, trace: Callable[[], Trace] = Trace) -> Assistant:
+    """Join an index, a retriever and whoever answers. trace: makes what sees a question.
 
     Raises ModelUnavailable when the language model of the settings cannot be opened and nothing may stand in for it.
     """
@@ -33,7 +33,7 @@ def open_assistant(index: Index, settings: AssistantSettings) -> Assistant:
     retriever = index.retriever(settings.passages)
     citer = Citer(tokens, index.text)
     reread = rereader(reader, settings.caution)
-    return Assistant(index, retriever, answerer, citer, condense=condense, reread=reread)
+    return Assistant(index, retriever, answerer, citer, condense=condense, reread=reread, trace=trace)
 
 
 READERS: dict[str, Callable[[SentenceTransformerEmbeddings], Reader]] = {"trained": TrainedReader, "none": FitReader}

@@ -18,11 +18,12 @@ import typer
 if TYPE_CHECKING:
     from pydantic_settings import BaseSettings
 
-    from assistant.answer import Assistant
+    from assistant.answer import Assistant, Trace
     from assistant.evaluation.data import Selection
     from assistant.evaluation.report import Report
     from assistant.keys import Keys
     from assistant.progress import Draw
+    from assistant.settings import AssistantSettings
     from assistant.types import Answer, Message
     from assistant.web.mcp import Documents
     from index import Catalog, IndexSettings, Plan, Source, Stop, SyncReport
@@ -482,8 +483,23 @@ def opened_assistant(settings: "IndexSettings", may_be_empty: bool = False) -> I
     from assistant.settings import AssistantSettings
     from index import create_index, open_index
 
-    with (create_index if may_be_empty else open_index)(settings) as opened:
-        yield open_assistant(opened, AssistantSettings())
+    own = AssistantSettings()
+    with (create_index if may_be_empty else open_index)(settings) as opened, tracing(own) as trace:
+        yield open_assistant(opened, own, trace)
+
+
+@contextmanager
+def tracing(settings: "AssistantSettings") -> Iterator["Callable[[], Trace]"]:
+    """Give what sees questions: nobody, or what tells a collector."""
+    from assistant.answer import Trace
+
+    if settings.traces_url is None:
+        yield Trace
+        return
+    from assistant.traces import traced
+
+    with traced(str(settings.traces_url)) as trace:
+        yield trace
 
 
 @contextmanager

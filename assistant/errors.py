@@ -5,6 +5,7 @@ AssistantError
 ├── InvalidData         questions to measure with, or measured results, that cannot be read
 ├── ModelUnavailable    the language model's package, key or server is missing
 ├── ModelFailed         the language model broke off or answered with an error
+├── TracesUnavailable   what would send traces is not installed
 ├── OwnerUnreachable    the server that owns the index does not answer
 ├── RateLimited         too many requests; try again after a while
 │   └── TooManyQuestions  of a visitor, an address, or all
@@ -40,6 +41,10 @@ class ModelUnavailable(AssistantError):
 
 class ModelFailed(AssistantError):
     """The language model broke off or answered with an error."""
+
+
+class TracesUnavailable(AssistantError):
+    """What would send traces is not installed."""
 
 
 class OwnerUnreachable(AssistantError):

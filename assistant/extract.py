@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from langchain_core.runnables import Runnable, RunnableGenerator, RunnableLambda
 
 from assistant.reader.reading import Probability, Reader, Reading, Span, sigmoid
-from assistant.types import Claim, Confidence, Said, Task
+from assistant.types import READ, Claim, Confidence, Said, Task
 from index import Passage, detect
 from index.copies import words
 
@@ -59,7 +59,7 @@ def rereader(reader: Reader, caution: float) -> Runnable[Task, Task]:
         read_first = [passages[i] for i in order] + list(passages[len(order) :])
         return Task(**{**task, "passages": read_first, "readings": [readings[i] for i in order]})
 
-    return RunnableLambda(read)
+    return RunnableLambda(read, name=READ)
 
 
 def ranked(readings: Sequence[Reading]) -> list[int]:

@@ -89,6 +89,9 @@ class AssistantSettings(BaseSettings):
         default="text", description="How a server logs, on standard error: text, or json, an object a line"
     )
     log_questions: bool = Field(default=False, description="Whether a server logs what is asked")
+    traces_url: AnyHttpUrl | None = Field(
+        default=None, description="Address of an OpenTelemetry collector that each question's spans are sent to"
+    )
     root_path: str = Field(
         default="",
         description="Path under which a proxy shows the server: /assistant",

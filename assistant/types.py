@@ -17,6 +17,10 @@ class Message(TypedDict):
     content: str
 
 
+RETRIEVE, READ, ANSWER = STAGES = ("retrieve", "read", "answer")
+"""Of a question: the names by which LangChain's callbacks are told of them."""
+
+
 class Asked(TypedDict):
     """A question, and the conversation before it."""
 
