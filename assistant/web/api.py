@@ -127,7 +127,7 @@ def _routes(assistant: "Assistant", places: Places) -> APIRouter:
     @routes.get("/health", responses=shapes.told(shapes.Health) | shapes.UNKNOWN)
     def health() -> dict[str, Any]:
         """Say at once that the server runs, and whether its models are loaded."""
-        return {"status": "ok", "ready": assistant.ready, "documents": len(assistant.index.sources())}
+        return {"status": "ok", "ready": assistant.ready, "documents": assistant.index.counts()[0]}
 
     @routes.get("/ready", responses=shapes.told(shapes.Ready) | shapes.UNKNOWN | shapes.NOT_READY)
     def ready() -> dict[str, bool]:
@@ -277,7 +277,8 @@ def unexpected() -> dict[str, Any]:
 def status_of(error: Exception) -> tuple[int, dict[str, str]]:
     """Give the status of a known error, and the headers that go with it."""
     status = next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
-    return status, {"Retry-After": str(RETRY_SECONDS)} if status in {429, 503} else {}
+    seconds = error.retry_seconds if isinstance(error, Busy) else RETRY_SECONDS
+    return status, {"Retry-After": str(seconds)} if status in {429, 503} else {}
 
 
 async def _known_error(_: Request, error: Exception) -> JSONResponse:

@@ -1,5 +1,6 @@
 """Answers under way: how many at once, and how a face reads one without being held up by a silent model."""
 
+import math
 import queue
 import threading
 import time
@@ -15,6 +16,11 @@ from index.types import EVERYTHING, Filter
 if TYPE_CHECKING:
     from assistant.answer import Assistant
 
+AT_ONCE = 2
+WAITING = 8
+LATELY = 0.2
+"""What the last answer counts in how long answers take of late."""
+RESTART_SECONDS = 10
 BATCH_SECONDS = 0.05
 SILENCE_SECONDS = 0.25
 
@@ -24,57 +30,83 @@ Inbox = queue.SimpleQueue[Event | Exception]
 
 
 class Busy(AssistantError):
-    """Too many questions are waiting for an answer; try again after a while."""
+    """Too many questions are waiting for an answer.
+
+    Args:
+        message: says why no more are taken.
+        retry_seconds: when there may be room again.
+    """
+
+    def __init__(self, message: str, retry_seconds: int) -> None:
+        super().__init__(message)
+        self.retry_seconds = retry_seconds
 
 
 class Places:
-    """How many answers are made at once, on the page and over HTTP together, and how many may wait.
+    """How many answers are made at once, on the page and over HTTP together, and how many may wait, in their order.
 
     Args:
         at_once: answers being made.
         waiting: questions that wait for a place; the next one is refused.
-        wait_seconds: how long a question waits before it is refused.
+        wait_seconds: how long a question waits before it is refused. One that would wait longer, as the last answers
+            went, is refused at once.
+        clock: tells seconds.
 
     `on_end` is told how each question ended: with its answer, an error, or GeneratorExit where whoever asked went away.
     """
 
-    def __init__(self, at_once: int = 2, waiting: int = 8, wait_seconds: float = 60.0) -> None:
+    def __init__(
+        self,
+        at_once: int = AT_ONCE,
+        waiting: int = WAITING,
+        wait_seconds: float = 60.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.on_end: Callable[[Answer | BaseException], None] = lambda _: None
         self.taken = 0
         """Answers being made now."""
-        self.waiting = 0
-        """Questions that wait now."""
+        self._line: list[object] = []
+        self._answer_seconds = 0.0
+        """Of late, on average."""
         self._at_once = at_once
         self._may_wait = waiting
         self._wait_seconds = wait_seconds
+        self._clock = clock
         self._closed = False
         self._changed = threading.Condition()
+
+    @property
+    def waiting(self) -> int:
+        """Say how many questions wait now."""
+        return len(self._line)
 
     @property
     def empty(self) -> bool:
         """Say whether no answer is being made, and none is waited for."""
         with self._changed:
-            return not (self.taken or self.waiting)
+            return not (self.taken or self._line)
 
     @contextmanager
     def one(self) -> Iterator[None]:
         """Hold a place, waiting for it if need be.
 
         Raises:
-            Busy: the queue is full, the wait was too long, or no more questions are taken.
+            Busy: too many wait, the wait would be or was too long, or no more questions are taken.
         """
         with self._changed:
             if self._closed:
-                raise Busy("The server is being stopped. Try again in a few seconds.")
-            if self.taken >= self._at_once:
+                raise Busy("The server is being stopped. Try again in a few seconds.", RESTART_SECONDS)
+            if self.taken >= self._at_once or self._line:
                 self._wait()
             self.taken += 1
+        began = self._clock()
         try:
             yield
         finally:
             with self._changed:
                 self.taken -= 1
-                self._changed.notify()
+                self._answer_seconds += LATELY * (self._clock() - began - self._answer_seconds)
+                self._changed.notify_all()
 
     def close(self) -> None:
         """Take no more questions; those that were taken are answered."""
@@ -82,14 +114,31 @@ class Places:
             self._closed = True
 
     def _wait(self) -> None:
-        if self.waiting >= self._may_wait:
-            raise Busy("Too many questions at once. Try again in a few seconds.")
-        self.waiting += 1
+        """Stand in line until it is one's turn: who comes later goes later."""
+        mine = object()
+        if len(self._line) >= self._may_wait or self._seconds_for(len(self._line) + 1) > self._wait_seconds:
+            raise Busy("Too many questions at once. Try again in a few seconds.", self._retry_seconds)
+        self._line.append(mine)
         try:
-            if not self._changed.wait_for(lambda: self.taken < self._at_once, self._wait_seconds):
-                raise Busy(f"No answer could begin within {self._wait_seconds:g} seconds. Try again later.")
+            if not self._changed.wait_for(
+                lambda: self.taken < self._at_once and self._line[0] is mine, self._wait_seconds
+            ):
+                raise Busy(
+                    f"No answer could begin within {self._wait_seconds:g} seconds. Try again later.",
+                    self._retry_seconds,
+                )
         finally:
-            self.waiting -= 1
+            self._line.remove(mine)
+            self._changed.notify_all()
+
+    def _seconds_for(self, questions: int) -> float:
+        """Say how long so many questions take, as the last answers went."""
+        return questions * self._answer_seconds / self._at_once
+
+    @property
+    def _retry_seconds(self) -> int:
+        """Say when those who wait now may have been answered."""
+        return max(1, math.ceil(self._seconds_for(len(self._line))))
 
 
 def answer_events(

@@ -1,8 +1,12 @@
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from assistant.errors import ModelFailed
 from assistant.types import Notice
+from assistant.web.streams import AT_ONCE, WAITING
 from tests.browser.conftest import Visit, Visits
 from tests.browser.scripted import CANNOT_ANSWER, ScriptedAssistant
 
@@ -323,6 +327,27 @@ def test_an_unexpected_error_tells_nothing_of_the_inside(visit: Visit, assistant
 
     expect(page.locator(".answer .status")).to_contain_text("Une erreur est survenue.")
     assert "secret" not in page.content()
+
+
+def test_who_asks_when_too_many_wait_is_told_so_and_nobody_else_is_sent_away(
+    visit: Visit, address: str, assistant: ScriptedAssistant
+) -> None:
+    assistant.hold = True
+    page = visit.open()
+    others = AT_ONCE + WAITING
+
+    with ThreadPoolExecutor(others) as threads, httpx.Client(base_url=address, timeout=60) as client:
+        asked = [threads.submit(client.post, "/api/ask", json={"question": QUESTION}) for _ in range(others)]
+        while f"sourcier_queue_length {WAITING:.1f}" not in client.get("/metrics").text:
+            pass
+        visit.ask(QUESTION)
+        expect(page.locator(".answer .status")).to_have_text(
+            "Trop de questions en même temps. Réessayez dans quelques secondes."
+        )
+        assistant.resume.set()
+
+        assert [one.result().status_code for one in asked] == [200] * others
+    visit.ask_to_the_end(QUESTION)
 
 
 def test_while_the_model_loads_the_page_says_so_and_the_question_waits(

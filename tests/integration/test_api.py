@@ -9,6 +9,7 @@ import pytest
 from assistant.errors import InvalidQuestion, ModelFailed, ModelUnavailable, RateLimited
 from assistant.types import Notice
 from assistant.web.app import create_app
+from assistant.web.streams import AT_ONCE, WAITING
 from index import SyncQueue
 from index.errors import IndexNotFound, InvalidFilter, StoreUnavailable
 from index.types import EVERYTHING, Filter
@@ -245,7 +246,7 @@ def test_the_longest_question_and_history_are_answered(client: httpx.Client) -> 
 
 def test_more_questions_than_may_wait_are_sent_away_at_once(client: httpx.Client, assistant: ScriptedAssistant) -> None:
     assistant.hold = True
-    at_once_and_waiting = 2 + 8
+    at_once_and_waiting = AT_ONCE + WAITING
 
     with ThreadPoolExecutor(at_once_and_waiting + 1) as threads:
         asked = {threads.submit(ask, client) for _ in range(at_once_and_waiting + 1)}
