@@ -44,6 +44,8 @@ from index.types import EVERYTHING
 log = logging.getLogger(__name__)
 
 MAX_QUESTION_CHARACTERS = 2_000
+BEFOREHAND = "Une question avant toutes les autres ?"
+"""It has n-grams of every length, and no letter that is of one language alone: every model is asked about it."""
 
 
 class Trace(BaseCallbackHandler):
@@ -97,9 +99,10 @@ class Assistant:
     def load(self) -> None:
         """Load what the first question needs, which takes seconds, before it is asked; `fault` keeps what it raises."""
         try:
-            detect("Prêt ?")
+            detect(BEFOREHAND)
             self.index.load()
-            self._reread.invoke(Task(question="…", history=[], query="…", passages=[]))
+            passage = Passage("", BEFOREHAND, "", "", None, 0, 0.0)
+            self._reread.invoke(Task(question=BEFOREHAND, history=[], query=BEFOREHAND, passages=[passage]))
         except Exception as error:
             self.fault = error
             raise

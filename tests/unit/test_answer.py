@@ -205,6 +205,24 @@ def test_without_a_language_model_no_tokens_are_told_but_seconds_are():
     assert 0 < answer.seconds.first_token <= answer.seconds.total
 
 
+def test_loading_has_a_passage_read_so_that_the_first_question_waits_for_no_part_of_a_reader():
+    tasks = []
+
+    class Index:
+        load = staticmethod(lambda: None)
+
+    def read(task):
+        tasks.append(task)
+        return task
+
+    reader = RunnableLambda(read)
+    loading = Assistant(Index(), HybridRetriever.model_construct(), saying(BREAD), CITER, reread=reader)
+    loading.load()
+
+    assert [len(task["passages"]) for task in tasks] == [1]
+    assert loading.ready
+
+
 def test_a_follow_up_is_searched_with_the_question_before():
     history = [Message(role="user", content="Combien coûte le pain de Miami ?")]
 
