@@ -1,6 +1,6 @@
 # Everything runs in .venv, which `make install` makes; `make run` and `make test` call it by themselves.
 # PYTHON=…  another interpreter      PORT=…  another port for the chat page
-# DATA=…    where make evaluate and make bench find the data sets, SETS=… which of them it measures; all by default
+# DATA=…    where make evaluate, bench and load find the data sets, SETS=… which of them the first measures; all by default
 
 PYTHON ?= python3
 PORT ?= 7860
@@ -13,7 +13,7 @@ SUPPLY := .venv/supply/bin
 NGINX := $(or $(shell command -v nginx),$(wildcard /usr/sbin/nginx),.venv/nginx/usr/sbin/nginx)
 CHROMIUM := $(or $(shell command -v chromium),$(shell command -v chromium-browser),/usr/bin/chromium)
 
-.PHONY: run test check install browser nginx frameworks format evaluate bench pictures lock audit sbom clean
+.PHONY: run test check install browser nginx frameworks format evaluate bench load pictures lock audit sbom clean
 
 run: install
 	@$(BIN)/assistant index seeds
@@ -77,6 +77,11 @@ evaluate: install
 bench: install browser
 	$(BIN)/python -m tests.browser.bench
 	$(BIN)/python -m tests.evaluation.bench $(DATA)/*/ $(SIZE)
+
+# People who ask a server at once, over 100,000 chunks: a quarter of an hour, and some minutes the first time; alone on the
+# machine. For a try: make load SIZE="--people 1 10 --seconds 20 --chunks 5000 --real-chunks 300"
+load: install
+	$(BIN)/python -m tests.evaluation.load $(DATA)/*/ $(SIZE)
 
 # Of the page in README; of a server that is running: make run in another terminal.
 pictures: install browser

@@ -29,8 +29,9 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from langchain_core.embeddings import Embeddings
 from langchain_text_splitters import CharacterTextSplitter
+from numpy.typing import NDArray
 
-from assistant.evaluation.data import read_records
+from assistant.evaluation.data import Record, read_records
 from index import Index, IndexSettings, SyncReport, plan
 from index.build import Recipe, open_or_create, own, recipe
 from index.embed import BATCH_TEXTS
@@ -52,13 +53,13 @@ def main() -> None:
     parser.add_argument("--times", type=int, default=5)
     parser.add_argument("--chunks", type=int, nargs="*", default=[10_000, 100_000])
     asked = parser.parse_args()
-    texts = passages(asked.folders)[: asked.passages]
+    texts = list(dict.fromkeys(record.text for record in by_turns(asked.folders)))[: asked.passages]
     with TemporaryDirectory() as folder:
         tell({"measured": "indexing"} | indexing(texts, Path(folder), asked.times))
     for chunks in asked.chunks:
         with TemporaryDirectory() as folder:
             # In a process of its own: the most memory that one took is that of all it ever did.
-            [figures] = run(growth, Path(folder), chunks, sorted({word for text in texts for word in text.split()}))
+            [figures] = run(growth, Path(folder), chunks, words_of(texts))
             tell({"measured": "growth"} | figures)
 
 
@@ -66,10 +67,14 @@ def tell(figures: dict[str, object]) -> None:
     print(json.dumps(figures, ensure_ascii=False), flush=True)
 
 
-def passages(folders: Sequence[Path]) -> list[str]:
-    """Give the texts of all corpora by turns, so that each language has its share."""
+def by_turns(folders: Sequence[Path]) -> list[Record]:
+    """Give the documents of all corpora by turns, so that each language has its share."""
     rows = zip_longest(*(read_records(folder) for folder in folders))
-    return list(dict.fromkeys(record.text for record in chain.from_iterable(rows) if record is not None))
+    return [record for record in chain.from_iterable(rows) if record is not None]
+
+
+def words_of(texts: Sequence[str]) -> list[str]:
+    return sorted({word for text in texts for word in text.split()})
 
 
 def indexing(texts: Sequence[str], folder: Path, times: int) -> dict[str, object]:
@@ -139,17 +144,10 @@ def seconds(work: Callable[[], object]) -> float:
 
 def growth(tell: Tell, folder: Path, chunks: int, words: list[str]) -> None:
     """Index so many paragraphs of random words, search for random words, and tell what it took."""
-    # It warns of each paragraph that is longer than one character.
-    logging.getLogger("langchain_text_splitters").setLevel(logging.ERROR)
     docs = folder / "docs"
-    docs.mkdir()
-    chance = random.Random(0)
-    for number in range(chunks // PARAGRAPHS):
-        paragraphs = (" ".join(chance.choices(words, k=60)) for _ in range(PARAGRAPHS))
-        (docs / f"{number:05}.txt").write_text("\n\n".join(paragraphs), encoding="utf-8")
-    splitter = CharacterTextSplitter("\n\n", chunk_size=1, chunk_overlap=0, add_start_index=True)
-    made_with = Recipe("random", lambda _: nullcontext(load), splitter, RandomEmbeddings(), chunk_tokens=100)
-    with opened(folder / "index", made_with) as index:
+    write_random(docs, chunks, words)
+    chance = random.Random(1)
+    with opened(folder / "index", random_recipe("random", RandomEmbeddings())) as index:
         before = memory_megabytes()
         took = seconds(lambda: synced(index, docs))
         synced_megabytes = memory_megabytes()
@@ -172,16 +170,41 @@ def growth(tell: Tell, folder: Path, chunks: int, words: list[str]) -> None:
     )
 
 
+def write_random(docs: Path, chunks: int, words: Sequence[str]) -> None:
+    """Write documents of so many paragraphs of random words, rounded up to whole documents."""
+    docs.mkdir()
+    chance = random.Random(0)
+    for number in range(-(-chunks // PARAGRAPHS)):
+        paragraphs = (" ".join(chance.choices(words, k=60)) for _ in range(PARAGRAPHS))
+        (docs / f"{number:05}.txt").write_text("\n\n".join(paragraphs), encoding="utf-8")
+
+
+def random_recipe(name: str, embeddings: "RandomEmbeddings") -> Recipe:
+    """Make a recipe by which each paragraph is a chunk, and which takes no time."""
+    # It warns of each paragraph that is longer than one character.
+    logging.getLogger("langchain_text_splitters").setLevel(logging.ERROR)
+    splitter = CharacterTextSplitter("\n\n", chunk_size=1, chunk_overlap=0, add_start_index=True)
+    return Recipe(name, lambda _: nullcontext(load), splitter, embeddings, chunk_tokens=100)
+
+
 class RandomEmbeddings(Embeddings):
-    """A vector of chance for each text: nothing is near, which is the hardest for a search, and takes no time."""
+    """A vector of chance for each text: nothing is near, which is the hardest for a search, and takes no time.
+
+    like: vectors, float32, shape (n_vectors, dimension), among which those of chance are to lie. Those of a real model
+    all have something of one direction. None: anywhere.
+    """
 
     max_tokens = 512
+
+    def __init__(self, like: NDArray[np.float32] | None = None) -> None:
+        self._usual, self._spread = (0.0, 1.0) if like is None else (like.mean(0), like.std(0))
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
         return [self.embed_query(text) for text in texts]
 
     def embed_query(self, text: str) -> list[float]:
-        vector = np.random.default_rng(zlib.crc32(text.encode())).standard_normal(DIMENSION)
+        chance = np.random.default_rng(zlib.crc32(text.encode()))
+        vector = self._usual + self._spread * chance.standard_normal(DIMENSION)
         return list((vector / np.linalg.norm(vector)).tolist())
 
 
