@@ -3,20 +3,16 @@
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 from assistant.prompts import not_found
 from assistant.prose import prose
+from assistant.statements import YES_OR_NO, statements
 from assistant.support import Support, SupportCheck, TokenEmbeddings
 from assistant.types import Citation, Claim, Doubt, Unsupported, Waiting
 from index import File, Passage, SourceNotFound
 from index.copies import stands_in, words
-from index.sentences import sentences
-from index.terms import content_terms
 
-YES_OR_NO = re.compile(
-    r"^(?:oui|non|si|yes|no|ja|nein|sí|da|nu|sim|não|tak|nie|nee|да|нет|ні|так)[\s.,:;!]+", re.IGNORECASE
-)
-"""At the beginning of a sentence, it says nothing by itself."""
 OWN_MARK = re.compile(r"\s*\[\d+\]")
 """Footnote marks of a document. In an answer [n] is ours; the quote keeps the document's own."""
 
@@ -109,8 +105,8 @@ class Citer:
         quote = passage.text[support.start : support.end]
         if not quote or self._stored(passage.source)[start:end] != quote:
             return None
-        pointed = claim.answer if quote == claim.text else None
-        answer = pointed and (start + pointed[0], start + pointed[1])
+        answer = _pointed(claim, quote)
+        answer = answer and (start + answer[0], start + answer[1])
         return Citation(number, passage, quote, start, end, self._also_in(quote, passage, passages), answer)
 
     def _also_in(self, quote: str, cited: Passage, passages: Sequence[Passage]) -> tuple[File, ...]:
@@ -130,17 +126,9 @@ class Citer:
 
 
 def said(text: str, language: str | None) -> Iterator[str]:
-    """Cut a claim into sentences; one that says nothing by itself, "Oui.", goes with the next."""
-    before = ""
-    for start, end in sentences(text, language):
-        sentence = join(before, text[start:end])
-        before = ""
-        if content_terms(YES_OR_NO.sub("", f"{sentence} "), language):
-            yield sentence
-        else:
-            before = sentence
-    if before:
-        yield before
+    """Cut a claim into statements."""
+    for spans in statements(text, language):
+        yield reduce(join, (text[start:end] for start, end in spans))
 
 
 def join(left: str, right: str) -> str:
@@ -158,6 +146,15 @@ def _supports(
         return [support for support in found if support.doubt is None]
     other = check.best(sentence, language, [passage for passage in passages if passage not in named])
     return [other] if other and (other.doubt is None or not found) else found[:1]
+
+
+def _pointed(claim: Claim, quote: str) -> tuple[int, int] | None:
+    """Give where in a quote the words are that the claim points at; None where they are not in it."""
+    at = claim.text.find(quote)
+    if claim.answer is None or at < 0:
+        return None
+    start, end = claim.answer[0] - at, claim.answer[1] - at
+    return (start, end) if start >= 0 and end <= len(quote) else None
 
 
 def _same_quote(one: Citation, other: Citation) -> bool:

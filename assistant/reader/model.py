@@ -13,8 +13,8 @@ from torch import Tensor
 
 from assistant.reader.network import ANSWER_TOKENS, Encoded, PairTokenizer, ReadingNetwork, share_encoder
 from assistant.reader.reading import Reading, ReadSentence, Span, sigmoid
+from assistant.statements import statements
 from index import Passage, SentenceTransformerEmbeddings
-from index.sentences import sentences
 
 WEIGHTS = Path(__file__).parent / "weights.safetensors"
 WEIGHTS_SHA256 = "849c72cde74366988a31b38d8605eb138bf1efe23853dc794c30a704abb521ae"
@@ -67,7 +67,7 @@ class TrainedReader:
 
 
 def read_sentences(passage: Passage, pair: Encoded, logits: Tensor) -> list[ReadSentence]:
-    """Say of each sentence of a passage how likely the answer begins in it, and which of its words it would be.
+    """Say of each statement of a passage how likely the answer begins in it, and which of its words it would be.
 
     logits: of first and last token, shape (n_tokens, 2).
     """
@@ -76,7 +76,8 @@ def read_sentences(passage: Passage, pair: Encoded, logits: Tensor) -> list[Read
         return []
     own = logits[pair.first : pair.first + count].float().log_softmax(0).numpy()
     found = []
-    for start, end in sentences(passage.text, passage.language):
+    for spans in statements(passage.text, passage.language):
+        start, end = spans[0][0], spans[-1][1]
         tokens = [i for i, (a, b) in enumerate(pair.spans) if start <= a < end and b > a]
         if tokens:
             first, last = best_span(own[tokens[0] : tokens[-1] + 1])

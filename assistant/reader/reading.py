@@ -14,7 +14,7 @@ Span = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class ReadSentence:
-    """A sentence of a passage, as an answer to the question."""
+    """A statement of a passage, most often a sentence, as an answer to the question."""
 
     span: Span
     share: float

@@ -202,3 +202,21 @@ def test_words_are_not_pointed_at_in_a_quote_that_says_it_otherwise():
     assert citation.quote == "Le pain coûte un euro."
     assert citation.answer is None
     assert citation.words is None
+
+
+def test_the_words_that_answer_are_found_in_a_quote_that_is_part_of_the_claim():
+    stored = "Oui. Le pain coûte un euro."
+
+    text, [citation] = cite(Claim(stored, (1,), (19, 26)), passages=[passage(stored)], stored=stored)
+
+    assert text == "Oui. Le pain coûte un euro. [1]"
+    assert citation.quote == "Le pain coûte un euro."
+    assert stored[slice(*citation.answer)] == citation.words == "un euro"
+
+
+def test_a_yes_that_is_pointed_at_is_not_in_the_quote_and_so_not_pointed_at():
+    stored = "Oui. Le pain coûte un euro."
+
+    _, [citation] = cite(Claim(stored, (1,), (0, 3)), passages=[passage(stored)], stored=stored)
+
+    assert citation.answer is None

@@ -50,6 +50,17 @@ def test_the_sentence_where_the_answer_begins_has_the_greatest_share_and_the_wor
     assert abs(sum(sentence.share for sentence in read) - 1) < 1e-5
 
 
+def test_a_yes_is_read_together_with_the_sentence_behind_it():
+    text = "Il pleut. Oui. Le pain coûte un euro."
+    whole = Encoded([0] * (3 + len(word_spans(text)) + 1), 3, word_spans(text))
+
+    trained = read_sentences(passage(text), whole, torch.zeros(len(whole.ids), 2))
+    [by_fit] = FitReader(WordEmbeddings()).read("Que coûte le pain ?", [passage(text)])
+
+    for read in (trained, by_fit.sentences):
+        assert [text[slice(*sentence.span)] for sentence in read] == ["Il pleut.", "Oui. Le pain coûte un euro."]
+
+
 def test_the_words_that_answer_stay_within_their_sentence():
     read = read_sentences(passage(TEXT), pair(), logits_for(pair(), "Paris", "pain"))
 
