@@ -11,15 +11,16 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 SUPPLY := .venv/supply/bin
 NGINX := $(or $(shell command -v nginx),$(wildcard /usr/sbin/nginx),.venv/nginx/usr/sbin/nginx)
+POSTGRESQL := $(firstword $(wildcard /usr/lib/postgresql/*/bin/initdb /usr/local/bin/initdb /usr/bin/initdb) .venv/postgresql/done)
 CHROMIUM := $(or $(shell command -v chromium),$(shell command -v chromium-browser),/usr/bin/chromium)
 
-.PHONY: run test check install browser nginx frameworks format evaluate bench load pictures lock audit sbom clean
+.PHONY: run test check install browser nginx postgresql frameworks format evaluate bench load pictures lock audit sbom clean
 
 run: install
 	@$(BIN)/assistant index seeds
 	@$(BIN)/assistant serve --port $(PORT)
 
-test: install browser nginx frameworks
+test: install browser nginx postgresql frameworks
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 check: install
@@ -59,6 +60,19 @@ nginx:
 	  mkdir -p .venv/nginx && cd .venv/nginx && \
 	  apt-get download -qq -o APT::Sandbox::User=root nginx && dpkg -x nginx_*.deb . || \
 	  { echo "nginx is missing. Install it: apt-get install nginx-light"; exit 1; }; }
+
+# With the libraries that this computer lacks; unpacked and not installed: the package would start a server.
+postgresql: $(POSTGRESQL)
+
+.venv/postgresql/done: | install
+	@echo "Fetching PostgreSQL for the tests of several assistants."
+	@if [ "$$(id -u)" = 0 ]; then apt-get update -qq; fi
+	@mkdir -p $(@D)/partial && cd $(@D) && \
+	  apt-get install --download-only --yes -qq --no-install-recommends -o Debug::NoLocking=1 -o APT::Sandbox::User=root \
+	    -o Dir::Cache::archives="$$PWD" postgresql >/dev/null && \
+	  for package in *.deb; do dpkg -x "$$package" .; done && rm *.deb || \
+	  { echo "PostgreSQL is missing. Install it: apt-get install postgresql"; exit 1; }
+	@touch $@
 
 # Two packages that carry React and Vue as files, beside the environment: nothing of them is run in Python.
 frameworks: install

@@ -209,13 +209,17 @@ def serve_command(
             Thread(target=load, args=(assistant,), daemon=True).start()
             from assistant.watch import watching
             from assistant.web.app import listen, serve
-            from index import SyncQueue
+            from index import SyncQueue, following
 
             listener = listen(host, port)
             log.info("Sourcier answers at http://%s:%s (Ctrl-C stops it)", host, listener.getsockname()[1])
             if not (assistant.index.sources() or watch):
                 log.info("Nothing is indexed yet. Add documents on the page, or by: assistant index FOLDER")
-            with SyncQueue(assistant.index) as queue, watching(watch or [], queue, settings.path, log.info):
+            with (
+                following(assistant.index),
+                SyncQueue(assistant.index) as queue,
+                watching(watch or [], queue, settings.path, log.info),
+            ):
                 serve(assistant, queue, listener, settings.path, reached)
 
 
@@ -547,7 +551,8 @@ def synced(settings: "IndexSettings", paths: list[Path], stop: "Stop") -> "SyncR
             return owner.sync(paths, draw, stop)
         with create_index(settings) as opened:
             draw(Comparing())
-            return opened.sync(plan(paths, opened.catalog, stop), draw, stop)
+            with opened.turn(stop):
+                return opened.sync(plan(paths, opened.catalog, stop), draw, stop)
 
 
 def removed(settings: "IndexSettings", sources: list[str], stop: "Stop") -> "SyncReport":
@@ -563,8 +568,8 @@ def removed(settings: "IndexSettings", sources: list[str], stop: "Stop") -> "Syn
         with progress() as draw:
             report = owner.remove(names, draw, stop)
     else:
-        with open_mismatched(settings) as opened:
-            report = opened.remove(planned)
+        with open_mismatched(settings) as opened, opened.turn(stop):
+            report = opened.remove(removal(sources, opened.catalog))
     for path in planned.remove:
         there = "  (the file is still there: the next sync of its folder indexes it again)" * Path(path).exists()
         say(f"- {printable(path)}{there}")

@@ -17,7 +17,7 @@ from assistant.owner import owner_of
 from assistant.settings import AssistantSettings
 from index import IndexingError, IndexNotFound, IndexSettings
 from index.build import check_index, open_catalog, recipe
-from index.catalog import CATALOG
+from index.database import CATALOG
 from index.lock import held_by
 from index.models import PACKAGED, carrier, find_model
 from index.types import Fault

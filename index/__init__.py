@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     )
     from index.language import detect
     from index.queue import Comparing, Job, Step, SyncQueue, Waiting
+    from index.replica import following
     from index.search import HybridRetriever
     from index.settings import IndexSettings
     from index.split import SentenceSplitter
@@ -79,6 +80,7 @@ __all__ = [
     "create_index",
     "detect",
     "export_index",
+    "following",
     "import_index",
     "open_catalog",
     "open_index",
@@ -117,6 +119,7 @@ _MODULES = {
     ),
     "language": ("detect",),
     "queue": ("Comparing", "Job", "Step", "SyncQueue", "Waiting"),
+    "replica": ("following",),
     "search": ("HybridRetriever",),
     "settings": ("IndexSettings",),
     "split": ("SentenceSplitter",),

@@ -19,7 +19,8 @@ from tempfile import TemporaryDirectory
 
 from pydantic import TypeAdapter, ValidationError
 
-from index.catalog import CATALOG, SCHEMA, Catalog
+from index.catalog import SCHEMA, Catalog
+from index.database import CATALOG
 from index.errors import InvalidArchive, StoreUnavailable
 from index.walk import hash_of
 

@@ -3,7 +3,7 @@
 import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence, Set
-from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -13,7 +13,8 @@ import numpy as np
 from langchain_text_splitters import TextSplitter
 
 from index.archive import Manifest, pack, unpack
-from index.catalog import CATALOG, SCHEMA, Catalog, Follower, Vector, document_of, follow, salvage_roots
+from index.catalog import SCHEMA, Catalog, Follower, Position, Vector, document_of, follow, salvage_roots
+from index.database import CATALOG, Database, Place, database_at
 from index.embed import SentenceTransformerEmbeddings
 from index.errors import IndexingError, IndexNotFound, NothingToIndex, StoreLost, StoreUnavailable
 from index.lock import lock
@@ -63,7 +64,7 @@ def open_mismatched(settings: IndexSettings) -> "Index":
     Raises IndexNotFound, IndexLocked, StoreUnavailable.
     """
     open_catalog(settings).close()
-    return own(settings, recipe(settings), lambda path, _: Catalog.open(path))
+    return own(settings, recipe(settings), lambda place, _: Catalog.open(place))
 
 
 def rebuild_index(
@@ -96,11 +97,11 @@ def import_index(settings: IndexSettings, file: Path, replace: bool = False) -> 
     Raises InvalidArchive, IndexLocked, StoreUnavailable; IndexingError where something is indexed already.
     """
     folder = settings.path
-    with lock(folder):
+    with lock(folder), _turn(settings, NEVER) as database:
         settle(folder)
-        if not replace and _holds_documents(folder / CATALOG):
-            raise IndexingError(f"Documents are indexed at {folder}. To put others in their place: --replace")
-        obsolete = _catalog_id(folder / CATALOG)
+        if not replace and _holds_documents(settings.catalog):
+            raise IndexingError(f"Documents are indexed at {database.index}. To put others in their place: --replace")
+        obsolete = _catalog_id(settings.catalog)
         try:
             for name in ("vectors", "lexical"):
                 (folder / NEW / name).mkdir(parents=True)
@@ -108,7 +109,7 @@ def import_index(settings: IndexSettings, file: Path, replace: bool = False) -> 
             if manifest.schema == int(SCHEMA):
                 with closing(Catalog.open(folder / NEW / CATALOG)) as catalog:
                     catalog.renew()
-            commit(folder)
+            _put_in_place(settings)
         finally:
             settle(folder)
         if settings.chroma_url and obsolete:
@@ -116,9 +117,30 @@ def import_index(settings: IndexSettings, file: Path, replace: bool = False) -> 
     return manifest
 
 
-def _holds_documents(path: Path) -> bool:
+@contextmanager
+def _turn(settings: IndexSettings, stop: Stop) -> Iterator[Database]:
+    """Hold the turn to write to a catalog of which it is not known whether it is there, or sound."""
+    with closing(database_at(settings.catalog)) as database, database.turn(stop):
+        yield database
+
+
+def _put_in_place(settings: IndexSettings) -> None:
+    """Let the new index, whole and closed, take the place of the old one: of the folder, or of a catalog elsewhere."""
+    if settings.catalog_url is None:
+        commit(settings.path)
+        return
+    with closing(Catalog.open(settings.path / NEW / CATALOG)) as new:
+        try:
+            shared = Catalog.open(settings.catalog)
+        except IndexNotFound:
+            shared = Catalog.create(settings.catalog, new.fingerprint)
+        with closing(shared):
+            shared.take(new)
+
+
+def _holds_documents(place: Place) -> bool:
     try:
-        with closing(Catalog.open(path)) as catalog:
+        with closing(Catalog.open(place)) as catalog:
             return catalog.counts() != (0, 0)
     except IndexNotFound:
         return False
@@ -129,7 +151,7 @@ def _holds_documents(path: Path) -> bool:
 
 def open_catalog(settings: IndexSettings) -> Catalog:
     """Open the catalog alone, to read it; another process may own the index meanwhile."""
-    return Catalog.open(settings.path / CATALOG)
+    return Catalog.open(settings.catalog)
 
 
 def check_index(settings: IndexSettings) -> list[Fault]:
@@ -204,26 +226,33 @@ def _sandbox(limits: Limits, stop: Stop) -> Iterator[Load]:
         yield sandbox.load
 
 
-OpenCatalog = Callable[[Path, str], Catalog]
-"""The path of a catalog and the name of the recipe → the catalog."""
+OpenCatalog = Callable[[Place, str], Catalog]
+"""Where a catalog is and the name of the recipe → the catalog."""
 
 
-def open_matching(path: Path, made_with: str) -> Catalog:
+def open_matching(place: Place, made_with: str) -> Catalog:
     """Open a catalog that was made with this recipe."""
     with ExitStack() as resources:
-        catalog = Catalog.open(path)
+        catalog = Catalog.open(place)
         resources.callback(catalog.close)
         catalog.expect(made_with)
         resources.pop_all()
     return catalog
 
 
-def open_or_create(path: Path, made_with: str) -> Catalog:
+def open_or_create(place: Place, made_with: str) -> Catalog:
     """Open a catalog that was made with this recipe, or make one where there is none."""
     try:
-        return open_matching(path, made_with)
+        return open_matching(place, made_with)
     except IndexNotFound:
-        return Catalog.create(path, made_with)
+        pass
+    try:
+        return Catalog.create(place, made_with)
+    except StoreUnavailable:
+        # In a database, another may have made one in this moment.
+        with suppress(IndexNotFound):
+            return open_matching(place, made_with)
+        raise
 
 
 def own(settings: IndexSettings, recipe: Recipe, open_catalog: OpenCatalog) -> "Index":
@@ -231,7 +260,7 @@ def own(settings: IndexSettings, recipe: Recipe, open_catalog: OpenCatalog) -> "
     with ExitStack() as resources:
         resources.enter_context(lock(settings.path))
         settle(settings.path)
-        catalog = open_catalog(settings.path / CATALOG, recipe.name)
+        catalog = open_catalog(settings.catalog, recipe.name)
         return Index(settings, recipe, catalog, resources.pop_all())
 
 
@@ -240,17 +269,17 @@ def rebuild(
 ) -> SyncReport:
     """Make the index in the folder again: see `rebuild_index`."""
     folder = settings.path
-    new = settings.model_copy(update={"path": folder / NEW})
-    with lock(folder):
+    new = settings.model_copy(update={"path": folder / NEW, "catalog_url": None})
+    with lock(folder), _turn(settings, stop):
         settle(folder)
-        roots = _roots(folder / CATALOG, paths, stop)
-        old, obsolete = _catalog_id(folder / CATALOG), None
+        roots = _roots(settings.catalog, paths, stop)
+        old, obsolete = _catalog_id(settings.catalog), None
         try:
-            with Index(new, recipe, Catalog.create(new.path / CATALOG, recipe.name), ExitStack()) as index:
+            with Index(new, recipe, Catalog.create(new.catalog, recipe.name), ExitStack()) as index:
                 obsolete = index.catalog.id
                 report = index.sync(plan(roots, index.catalog, stop), on_progress, stop)
             if report.indexed and not report.pending:
-                commit(folder)
+                _put_in_place(settings)
                 obsolete = old
         finally:
             settle(folder)
@@ -259,15 +288,15 @@ def rebuild(
     return report
 
 
-def _catalog_id(path: Path) -> str | None:
+def _catalog_id(place: Place) -> str | None:
     try:
-        with closing(Catalog.open(path)) as catalog:
+        with closing(Catalog.open(place)) as catalog:
             return catalog.id
     except (IndexNotFound, StoreUnavailable):
         return None
 
 
-def _roots(catalog: Path, paths: Sequence[Path], stop: Stop) -> list[Path]:
+def _roots(catalog: Place, paths: Sequence[Path], stop: Stop) -> list[Path]:
     """Give the roots of an index and those that are named; all of them hold something to index."""
     roots = [*paths]
     try:
@@ -286,12 +315,18 @@ def _roots(catalog: Path, paths: Sequence[Path], stop: Stop) -> list[Path]:
 class Index:
     """A folder that this process owns: documents, and the two indexes by which they are found.
 
-    Threads may share it: many search while one syncs.
+    Threads may share it: many search while one syncs. Where the catalog is in a database, several processes may share
+    that, each with a folder of its own: one at a time syncs (see `turn`), and all follow (see `follow`).
     """
 
     def __init__(self, settings: IndexSettings, recipe: Recipe, catalog: Catalog, resources: ExitStack) -> None:
         self.catalog = catalog
         self.embeddings = recipe.embeddings
+        self.shared = settings.catalog_url is not None
+        """Whether others may write to the catalog too."""
+        self._made_with = catalog.fingerprint
+        self._followed: Position | None = None
+        """Up to where the catalog was followed, as far as others may write to it."""
         self._sample: Vector | None = None
         """Vectors of chunks by chance, None after a change."""
         self._settings = settings
@@ -322,6 +357,25 @@ class Index:
         """Return the stored text of a document; raise SourceNotFound where there is none of this id."""
         return self.catalog.text(source)
 
+    def turn(self, stop: Stop) -> AbstractContextManager[None]:
+        """Wait until no other process syncs this catalog, and let none until the block ends; may raise Stopped.
+
+        What is planned within is planned by what the catalog will be.
+        """
+        return self.catalog.turn(stop)
+
+    def follow(self) -> None:
+        """Bring both indexes up to date with a catalog that others write to, unless they are.
+
+        Vectors on a server are written by one process at a time: by whoever syncs, or if nobody does, by this one.
+        """
+        if self.catalog.replaced() and self._settings.chroma_url:
+            # On a server, vectors are under the name of their catalog.
+            with self._opening:
+                self.__dict__.pop("_opened_followers", None)
+        if self.catalog.position != self._followed:
+            self._follow_in_turn(self._followers)
+
     def sync(self, plan: Plan, on_progress: Callable[[Progress], None], stop: Stop = NEVER) -> SyncReport:
         """Carry out a plan (see sync.plan); both indexes follow meanwhile, and are up to date at the end.
 
@@ -330,7 +384,7 @@ class Index:
         """
         if self._settings.chroma_url:
             # A server is asked before the long work; what it missed, it gets though no file has changed since.
-            self._catch_up()
+            self._follow(NEVER)
         if not (plan.put or plan.point or plan.remove):
             self.catalog.remember(plan.roots)
             self._scrub()
@@ -464,7 +518,24 @@ class Index:
     def _catch_up(self) -> None:
         """Bring both indexes up to date while questions wait: what a server has lost is made again."""
         with self._opening:
-            self._apply(self._opened_followers, NEVER)
+            self._follow_in_turn(self._opened_followers)
+
+    def _follow_in_turn(self, followers: "tuple[VectorIndex, LexicalIndex]") -> None:
+        """Bring both indexes up to date; one that others write to only if none of them does so now."""
+        if not (self.shared and self._settings.chroma_url):
+            position = self.catalog.position
+            self._apply(followers, NEVER)
+            self._followed = position
+            return
+        vectors, lexical = followers
+        self._apply([lexical], NEVER)
+        with self.catalog.turn_if_free() as ours:
+            if ours:
+                position = self.catalog.position
+                self._apply(followers, NEVER)
+                self._followed = position
+            else:
+                vectors.reach()
 
     def _follow(self, stop: Stop) -> None:
         """Bring both indexes up to date while questions are answered."""
@@ -479,6 +550,8 @@ class Index:
 
     @property
     def _followers(self) -> "tuple[VectorIndex, LexicalIndex]":
+        # Others may have put another catalog in the place of the one that was opened.
+        self.catalog.expect(self._made_with)
         with self._opening:
             return self._opened_followers
 
@@ -489,9 +562,7 @@ class Index:
         vectors = self._open_vectors()
         self._resources.callback(vectors.close)
         lexical = LexicalIndex.open(self._settings.path / "lexical")
-        followers: tuple[Follower, ...] = (vectors, lexical)
-        for follower in followers:
-            follow(self.catalog, follower)
+        self._follow_in_turn((vectors, lexical))
         return vectors, lexical
 
     def _open_vectors(self) -> "VectorIndex":

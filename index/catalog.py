@@ -3,16 +3,16 @@
 A document is written with its chunks in one transaction. The vector index and the lexical index are made from
 the catalog and follow its change log: either can be thrown away and made again without reading a file.
 
-The statements are SQLAlchemy Core, none in SQLite's own SQL; `_engine` is what another database replaces.
+The statements are SQLAlchemy Core, none in one database's own SQL; what SQLite and PostgreSQL do each in its own way
+is in database.py.
 """
 
 import datetime
 import heapq
-import sqlite3
 import uuid
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 from itertools import groupby, islice
 from operator import itemgetter
@@ -22,10 +22,8 @@ from typing import Any, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import (
-    URL,
     Column,
     Connection,
-    Engine,
     ForeignKey,
     Index,
     Integer,
@@ -38,17 +36,15 @@ from sqlalchemy import (
     Text,
     case,
     cast,
-    create_engine,
     delete,
-    event,
     func,
     insert,
     inspect,
     select,
     update,
 )
-from sqlalchemy.exc import DBAPIError
 
+from index.database import Database, Place, SqliteFile, database_at
 from index.errors import (
     EmbeddingMismatch,
     IndexingError,
@@ -161,16 +157,16 @@ NOWHERE = -1
 """Where a follower is that has not even seen an empty catalog."""
 
 
-def salvage_roots(path: Path) -> list[str]:
+def salvage_roots(place: Place) -> list[str]:
     """Read the roots out of a catalog that is damaged or of another version; none where that cannot be done."""
-    engine = _engine(path)
+    database = database_at(place)
     try:
-        with _translated(path), engine.begin() as connection:
+        with database.reading() as connection:
             return _root_paths(connection)
     except StoreUnavailable:
         return []
     finally:
-        engine.dispose()
+        database.close()
 
 
 def document_id(content_hash: str) -> str:
@@ -184,74 +180,92 @@ def document_of(chunk_id: str) -> str:
 
 
 class Catalog:
-    """The documents, in one SQLite file; made by `create` or `open`.
+    """The documents, in one SQLite file or in PostgreSQL; made by `create` or `open`.
 
     Several threads and processes may read while one writes. Every method raises StoreUnavailable when the
-    disk is full, the folder is read-only or the file is damaged; what was acknowledged before is kept.
+    disk is full, the folder is read-only, the file is damaged or the server is away; what was acknowledged is kept.
     """
 
-    def __init__(self, path: Path, engine: Engine, meta: Mapping[str, str]) -> None:
-        self.path = path
+    def __init__(self, database: Database, meta: Mapping[str, str]) -> None:
         self.id = meta["catalog"]
         self.fingerprint = meta["fingerprint"]
-        self._engine = engine
-        self._writing_engine = engine.execution_options(begin="BEGIN IMMEDIATE")
+        self._database = database
 
     @classmethod
-    def create(cls, path: Path, fingerprint: str) -> Self:
+    def create(cls, place: Place, fingerprint: str) -> Self:
         """Make an empty catalog.
 
         Args:
-            path: the file, which is not there yet; its folder is made.
+            place: a file, which is not there yet and whose folder is made; or a database.
             fingerprint: names the embedding model and the sizes of the chunks.
 
         Raises:
-            StoreUnavailable: there is a catalog already, or the folder cannot be written to.
+            StoreUnavailable: there is a catalog already, or it cannot be written there.
         """
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise _unavailable(path, error.strerror or str(error)) from error
         meta = {"catalog": uuid.uuid4().hex, "schema": SCHEMA, "fingerprint": fingerprint, "forgotten": "0"}
-        engine = _engine(path)
+        database = database_at(place)
         try:
-            with _translated(path), engine.execution_options(begin="BEGIN IMMEDIATE").begin() as connection:
+            database.make()
+            with database.writing() as connection:
                 _schema.create_all(connection, checkfirst=False)
                 connection.execute(insert(_meta), [{"key": key, "value": meta[key]} for key in meta])
         except StoreUnavailable:
-            engine.dispose()
+            database.close()
             raise
-        return cls(path, engine, meta)
+        return cls(database, meta)
 
     @classmethod
-    def open(cls, path: Path) -> Self:
+    def open(cls, place: Place) -> Self:
         """Open the catalog of an index.
 
         Raises:
             IndexNotFound: nothing has been indexed here.
-            StoreUnavailable: the file is damaged, or of another version of this program.
+            StoreUnavailable: it cannot be reached, is damaged, or of another version of this program.
         """
-        if not path.exists():
-            raise _not_found(path)
-        engine = _engine(path)
+        database = database_at(place)
         try:
-            with _translated(path), engine.begin() as connection:
-                if not inspect(connection).get_table_names():
-                    raise _not_found(path)
+            if not database.exists():
+                raise _not_found(database)
+            with database.reading() as connection:
+                if _schema.tables.keys().isdisjoint(inspect(connection).get_table_names()):
+                    raise _not_found(database)
                 meta = {row.key: row.value for row in connection.execute(select(_meta))}
             if meta.get("schema") != SCHEMA:
                 raise StoreUnavailable(
-                    f"The index at {path.parent} has schema {meta.get('schema')}, this version reads schema "
+                    f"The index at {database.index} has schema {meta.get('schema')}, this version reads schema "
                     f"{SCHEMA}. Use the version that made it, or build it again: assistant index --rebuild"
                 )
         except IndexingError:
-            engine.dispose()
+            database.close()
             raise
-        return cls(path, engine, meta)
+        return cls(database, meta)
+
+    @property
+    def place(self) -> Place:
+        """Where it is, for another to open it."""
+        return self._database.place
 
     def close(self) -> None:
         """Close every connection."""
-        self._engine.dispose()
+        self._database.close()
+
+    def replaced(self) -> bool:
+        """Say whether another catalog has taken the place of this one since; from now on this is that one."""
+        with self._database.reading() as connection:
+            rows = connection.execute(select(_meta).where(_meta.c.key.in_(["catalog", "fingerprint"])))
+            meta = {row.key: row.value for row in rows}
+        if meta["catalog"] == self.id:
+            return False
+        self.id, self.fingerprint = meta["catalog"], meta["fingerprint"]
+        return True
+
+    def turn(self, stop: Stop) -> AbstractContextManager[None]:
+        """Wait until nobody else syncs, and let nobody until the block ends; raises Stopped where asked to stop."""
+        return self._database.turn(stop)
+
+    def turn_if_free(self) -> AbstractContextManager[bool]:
+        """Take the turn if nobody has it, and say whether that is so."""
+        return self._database.turn_if_free()
 
     def expect(self, fingerprint: str) -> None:
         """Make sure that questions are embedded as the documents were.
@@ -262,9 +276,9 @@ class Catalog:
         """
         if fingerprint != self.fingerprint:
             raise EmbeddingMismatch(
-                f"The index at {self.path.parent} was built with {self.fingerprint}; this version, with the settings "
-                f"as they are, builds {fingerprint}. Set INDEX_EMBEDDING_MODEL and the sizes back if they were "
-                "changed, or build it again: assistant index --rebuild"
+                f"The index at {self._database.index} was built with {self.fingerprint}; this version, with the "
+                f"settings as they are, builds {fingerprint}. Set INDEX_EMBEDDING_MODEL and the sizes back if they "
+                "were changed, or build it again: assistant index --rebuild"
             )
 
     def put(self, document: StoredDocument, paths: Collection[str]) -> None:
@@ -293,7 +307,7 @@ class Catalog:
             }
             for id, chunk in document.chunks_by_id()
         ]
-        with self._writing() as connection:
+        with self._database.writing() as connection:
             if _holds(connection, document.id):
                 connection.execute(delete(_chunks).where(_chunks.c.document == document.id))
                 connection.execute(update(_documents).where(_documents.c.id == document.id).values(row))
@@ -311,7 +325,7 @@ class Catalog:
         """
         if not documents:
             return
-        with self._writing() as connection:
+        with self._database.writing() as connection:
             for document in set(documents.values()):
                 if not _holds(connection, document):
                     raise _no_source(document)
@@ -322,7 +336,7 @@ class Catalog:
         """Take paths away; a document goes with its last path, a root with the last path below it."""
         if not paths:
             return
-        with self._writing() as connection:
+        with self._database.writing() as connection:
             if _remove(connection, paths):
                 _note_traces(connection)
 
@@ -331,7 +345,7 @@ class Catalog:
 
         So followers cannot go on from where they are: they start again, and keep nothing made from these.
         """
-        with self._writing() as connection:
+        with self._database.writing() as connection:
             _remove(connection, paths)
             _note_traces(connection)
             # A change number that no follower has come to.
@@ -343,42 +357,40 @@ class Catalog:
         new = set(roots).difference(self.roots())
         if not new:
             return
-        with self._writing() as connection:
+        with self._database.writing() as connection:
             connection.execute(insert(_roots), [{"path": root} for root in sorted(new)])
 
     def roots(self) -> list[str]:
         """Give the folders and single files from which something is indexed."""
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             return _root_paths(connection)
 
     @property
     def has_traces(self) -> bool:
         """Say whether text of documents that are gone may still be in the file."""
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             return connection.scalar(select(_meta.c.value).where(_meta.c.key == TRACES)) is not None
 
     def scrub(self) -> None:
-        """Take what is left of old text off the disk.
+        """Take what is left of old text off the disk, as far as the database can.
 
-        The log of the database is emptied; where documents are gone the whole file is written anew, which takes
+        The log of a file is emptied; where documents are gone the whole file is written anew, which takes
         their place on the disk twice for a moment. What another process is reading meanwhile is left for the next time.
         """
         traces = self.has_traces
-        with _translated(self.path):
-            emptied = _scrub(self._engine, anew=traces)
-        if traces and emptied:
-            with self._writing() as connection:
+        if self._database.scrub(anew=traces) and traces:
+            with self._database.writing() as connection:
                 connection.execute(delete(_meta).where(_meta.c.key == TRACES))
 
     def hashes(self) -> dict[str, str]:
         """Give the content hash of the document under each path."""
         statement = select(_paths.c.path, _documents.c.content_hash).join(_documents)
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             return {row.path: row.content_hash for row in connection.execute(statement)}
 
     def loaders(self) -> dict[str, str]:
         """Give the id of the loader that read the document of each content hash."""
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             rows = connection.execute(select(_documents.c.content_hash, _documents.c.loader))
             return {row.content_hash: row.loader for row in rows}
 
@@ -389,17 +401,17 @@ class Catalog:
         statement = select(*columns, chunks.c.chunks).join(chunks, chunks.c.document == _documents.c.id)
         by_path = select(_paths.c.document, _paths.c.path).order_by(_paths.c.path)
         paths: dict[str, list[str]] = {}
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             documents = {row.id: row._mapping for row in connection.execute(statement)}
             for row in connection.execute(by_path):
                 paths.setdefault(row.document, []).append(row.path)
         return [Source(**documents[id], paths=tuple(paths[id])) for id in paths]
 
     def changed(self) -> str | None:
-        """Give the day on which the file was written to last, ISO 8601; None where it cannot be looked at."""
-        files = (self.path, self.path.with_name(f"{self.path.name}-wal"))
-        times = [file.stat().st_mtime for file in files if file.exists() and file.stat().st_size]
-        return datetime.date.fromtimestamp(max(times)).isoformat() if times else None
+        """Give the day on which a document was written or went last, ISO 8601; None where none ever was."""
+        with self._database.reading() as connection:
+            day: str | None = connection.scalar(select(_meta.c.value).where(_meta.c.key == CHANGED))
+        return day
 
     def text(self, id: str) -> str:
         """Give the stored text of a document.
@@ -407,7 +419,7 @@ class Catalog:
         Raises:
             SourceNotFound: no document of this id is stored.
         """
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             text = connection.scalar(select(_documents.c.text).where(_documents.c.id == id))
         if text is None:
             raise _no_source(id)
@@ -424,7 +436,7 @@ class Catalog:
         of_document = [_documents.c[name] for name in ("title", "language", "date")]
         statement = select(*of_chunk, *of_document, text.label("text")).join(_documents)
         ids = [id for id, _ in scores]
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             rows = {row.id: row for row in _in_parts(connection, statement, _chunks.c.id, ids)}
             files = _files(connection, {row.document for row in rows.values()})
         return [_passage(row, score, files[row.document]) for id, score in scores if (row := rows.get(id))]
@@ -442,7 +454,7 @@ class Catalog:
         """
         best: list[tuple[str, float]] = []
         statement = select(_chunks.c.id, _chunks.c.vector)
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             rows_left = _in_parts(connection, statement, _chunks.c.document, documents)
             while rows := list(islice(rows_left, SCORED_CHUNKS)):
                 vectors = np.frombuffer(b"".join(row.vector for row in rows), "<f4").reshape(len(rows), -1)
@@ -472,7 +484,7 @@ class Catalog:
             statement = statement.where(_day <= where.until)
         if languages:
             statement = statement.where(_documents.c.language.in_(languages))
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             _refuse_unknown(connection, where.sources, languages)
             if where.sources:
                 rows = _in_parts(connection, statement, _documents.c.id, where.sources)
@@ -484,18 +496,18 @@ class Catalog:
         folder = path.rstrip("/") + "/"
         below = func.substr(_paths.c.path, 1, len(folder)) == folder
         statement = select(_paths.c.document).where((_paths.c.path == path) | below).distinct()
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             return list(connection.scalars(statement))
 
     def languages(self) -> set[str]:
         """Give the languages of the documents, as ISO 639-1."""
         statement = select(_documents.c.language).where(_documents.c.language.is_not(None)).distinct()
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             return set(connection.scalars(statement))
 
     def counts(self) -> tuple[int, int]:
         """Count documents and chunks."""
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             return (
                 connection.scalar(select(func.count()).select_from(_documents)) or 0,
                 connection.scalar(select(func.count()).select_from(_chunks)) or 0,
@@ -503,21 +515,34 @@ class Catalog:
 
     def copy_to(self, file: Path) -> None:
         """Write the whole catalog into a new file, as it is at this moment, without traces of old text."""
-        with _translated(self.path):
-            _copy(self._engine, file)
+        if isinstance(self._database, SqliteFile):
+            self._database.copy_to(file)
+            return
+        with closing(Catalog.create(file, self.fingerprint)) as copy:
+            copy.take(self)
+
+    def take(self, other: "Catalog") -> None:
+        """Hold what another catalog holds, its id and its log too, instead of what is here; all at once."""
+        with other._database.reading() as theirs, self._database.writing() as ours:
+            for table in reversed(_schema.sorted_tables):
+                ours.execute(delete(table))
+            for table in _schema.sorted_tables:
+                rows = theirs.execute(select(table), execution_options={"yield_per": COPIED_ROWS})
+                for part in rows.mappings().partitions():
+                    ours.execute(insert(table), [dict(row) for row in part])
+            self._database.number_after(ours, max(_last_change(ours), _forgotten(ours)))
+        self.id, self.fingerprint = other.id, other.fingerprint
 
     def renew(self) -> None:
         """Take another id, so that nothing that followed this catalog elsewhere is taken for its own."""
         self.id = uuid.uuid4().hex
-        with self._writing() as connection:
+        with self._database.writing() as connection:
             connection.execute(update(_meta).where(_meta.c.key == "catalog").values(value=self.id))
 
     def faults(self) -> Iterator[str]:
         """Look at the file, and at the place of each chunk in its document; yield what is wrong."""
-        with self._reading() as connection:
-            for said in connection.exec_driver_sql("PRAGMA quick_check").scalars():
-                if said != "ok":
-                    yield f"the file is damaged: {said}"
+        yield from self._database.faults()
+        with self._database.reading() as connection:
             chunks, documents, paths = _chunks.c, _documents.c, _paths.c
             checks = {
                 "chunks do not lie in the text of their document": (
@@ -547,7 +572,7 @@ class Catalog:
 
     def chunk_ids(self) -> set[str]:
         """Give the ids of all chunks."""
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             return set(connection.scalars(select(_chunks.c.id)))
 
     def vectors(self, count: int) -> dict[str, Vector]:
@@ -555,7 +580,7 @@ class Catalog:
 
         They are spread over all documents, and the same ones as long as nothing changes.
         """
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             ids = list(connection.scalars(select(_chunks.c.id).order_by(_chunks.c.id)))
             chosen = ids[:: max(1, len(ids) // count)][:count]
             rows = _in_parts(connection, select(_chunks.c.id, _chunks.c.vector), _chunks.c.id, chosen)
@@ -563,20 +588,20 @@ class Catalog:
 
     def changed_since(self, number: int) -> set[str]:
         """Give the ids of the documents that changed after change number `number`."""
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             return set(connection.scalars(select(_changes.c.document).where(_changes.c.number > number)))
 
     @property
     def position(self) -> Position:
         """The last change; 0 when nothing was ever stored."""
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             return Position(self.id, max(_last_change(connection), _forgotten(connection)))
 
     def reaches(self, position: Position) -> bool:
         """Say whether a follower at this position can go on from there by the change log."""
         if position.catalog != self.id:
             return False
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             forgotten = _forgotten(connection)
             return forgotten <= position.number <= max(_last_change(connection), forgotten)
 
@@ -589,7 +614,7 @@ class Catalog:
     def _changes(self, since: int) -> list[Change]:
         log = select(_changes).where(_changes.c.number > since).order_by(_changes.c.number)
         by_document = select(_chunks).order_by(_chunks.c.document, _chunks.c.start)
-        with self._reading() as connection:
+        with self._database.reading() as connection:
             entries = connection.execute(log.limit(PAGE_DOCUMENTS)).all()
             ids = [entry.document for entry in entries]
             documents = connection.execute(select(_documents).where(_documents.c.id.in_(ids))).all()
@@ -598,24 +623,12 @@ class Catalog:
         stored = {row.id: _stored(row, rows[row.id]) for row in documents}
         return [Change(entry.number, entry.document, stored.get(entry.document)) for entry in entries]
 
-    @contextmanager
-    def _reading(self) -> Iterator[Connection]:
-        with _translated(self.path), self._engine.begin() as connection:
-            yield connection
 
-    @contextmanager
-    def _writing(self) -> Iterator[Connection]:
-        with _translated(self.path), self._writing_engine.begin() as connection:
-            yield connection
-
-
-CATALOG = "catalog.sqlite"
-"""Name of the file in the folder of an index."""
 SCHEMA = "3"
 TRACES = "traces"
 """Key of the note that text of documents that are gone may still be in the file."""
-PATIENCE_MILLISECONDS = 30_000
-"""How long a writer waits for another."""
+CHANGED = "changed"
+"""Key of the day of the last change."""
 PAGE_DOCUMENTS = 64
 """How many documents are read at once for a follower."""
 TOMBSTONES = 1_000
@@ -623,24 +636,29 @@ TOMBSTONES = 1_000
 SCORED_CHUNKS = 2_000
 """How many vectors are in memory at once when all are looked at."""
 PARAMETERS = 10_000
-"""How many values one statement may name; SQLite takes 32,766."""
+"""How many values one statement may name; SQLite takes 32,766, PostgreSQL 65,535."""
+COPIED_ROWS = 500
+"""How many rows are in memory at once when a catalog is copied."""
+
+_Word = String().with_variant(String(collation="C"), "postgresql")
+"""Compared character by character, as Python and SQLite do, not as a language sorts its words."""
 
 _schema = MetaData()
 
 _meta = Table(
     "meta",
     _schema,
-    Column("key", String, primary_key=True),
+    Column("key", _Word, primary_key=True),
     Column("value", String, nullable=False),
 )
 _documents = Table(
     "documents",
     _schema,
-    Column("id", String, primary_key=True),
-    Column("content_hash", String, nullable=False, unique=True),
+    Column("id", _Word, primary_key=True),
+    Column("content_hash", _Word, nullable=False, unique=True),
     Column("title", String, nullable=False),
-    Column("language", String),
-    Column("date", String),
+    Column("language", _Word),
+    Column("date", _Word),
     Column("author", String),
     Column("text", Text, nullable=False),
     Column("loader", String, nullable=False),
@@ -648,19 +666,19 @@ _documents = Table(
 _paths = Table(
     "paths",
     _schema,
-    Column("path", String, primary_key=True),
-    Column("document", ForeignKey("documents.id"), nullable=False, index=True),
+    Column("path", _Word, primary_key=True),
+    Column("document", _Word, ForeignKey("documents.id"), nullable=False, index=True),
 )
 _roots = Table(
     "roots",
     _schema,
-    Column("path", String, primary_key=True),
+    Column("path", _Word, primary_key=True),
 )
 _chunks = Table(
     "chunks",
     _schema,
-    Column("id", String, primary_key=True),
-    Column("document", ForeignKey("documents.id"), nullable=False),
+    Column("id", _Word, primary_key=True),
+    Column("document", _Word, ForeignKey("documents.id"), nullable=False),
     Column("start", Integer, nullable=False),
     Column("end", Integer, nullable=False),
     Column("page", Integer),
@@ -676,55 +694,9 @@ _changes = Table(
     "changes",
     _schema,
     Column("number", Integer, primary_key=True, autoincrement=True),
-    Column("document", String, nullable=False, unique=True),
+    Column("document", _Word, nullable=False, unique=True),
     sqlite_autoincrement=True,
 )
-
-
-def _engine(path: Path) -> Engine:
-    engine = create_engine(URL.create("sqlite", database=str(path)))
-
-    @event.listens_for(engine, "connect")
-    def _configure(connection: sqlite3.Connection, _: object) -> None:
-        # Python's sqlite3 would begin at the first write only: what is read before would be of other moments.
-        connection.isolation_level = None
-        connection.execute(f"PRAGMA busy_timeout = {PATIENCE_MILLISECONDS}")
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA foreign_keys = ON")
-        connection.execute("PRAGMA synchronous = FULL")
-        # What is deleted is overwritten. SQLite may leave pieces where it moved rows: these wait for `_scrub`.
-        connection.execute("PRAGMA secure_delete = ON")
-
-    @event.listens_for(engine, "begin")
-    def _begin(connection: Connection) -> None:
-        connection.exec_driver_sql(connection.get_execution_options().get("begin", "BEGIN"))
-
-    return engine
-
-
-def _scrub(engine: Engine, anew: bool) -> bool:
-    """Write the database's log into the file, the file anew if asked; say whether the log could be emptied."""
-    connection = engine.raw_connection()
-    try:
-        cursor = connection.cursor()
-        if anew:
-            cursor.execute("VACUUM")
-        # Who reads is not waited for: the next time will do.
-        cursor.execute("PRAGMA busy_timeout = 0")
-        cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        row = cursor.fetchone()
-        cursor.execute(f"PRAGMA busy_timeout = {PATIENCE_MILLISECONDS}")
-    finally:
-        connection.close()
-    return row is not None and row[0] == 0
-
-
-def _copy(engine: Engine, file: Path) -> None:
-    connection = engine.raw_connection()
-    try:
-        connection.cursor().execute("VACUUM INTO ?", (str(file),))
-    finally:
-        connection.close()
 
 
 def _holds(connection: Connection, document: str) -> bool:
@@ -779,14 +751,19 @@ def _root_paths(connection: Connection) -> list[str]:
 
 
 def _note_traces(connection: Connection) -> None:
-    connection.execute(delete(_meta).where(_meta.c.key == TRACES))
-    connection.execute(insert(_meta), {"key": TRACES, "value": ""})
+    _note(connection, TRACES, "")
+
+
+def _note(connection: Connection, key: str, value: str) -> None:
+    connection.execute(delete(_meta).where(_meta.c.key == key))
+    connection.execute(insert(_meta), {"key": key, "value": value})
 
 
 def _log(connection: Connection, document: str) -> None:
     """Note that a document changed, instead of its earlier change."""
     connection.execute(delete(_changes).where(_changes.c.document == document))
     connection.execute(insert(_changes), {"document": document})
+    _note(connection, CHANGED, datetime.date.today().isoformat())
     # Counting takes a pass over the log: once in a while is enough.
     if _last_change(connection) % TOMBSTONES == 0:
         _shorten_log(connection)
@@ -900,40 +877,8 @@ def _delete_paths(connection: Connection, paths: Collection[str]) -> None:
         connection.execute(delete(_paths).where(_paths.c.path.in_(part)))
 
 
-@contextmanager
-def _translated(path: Path) -> Iterator[None]:
-    """Say what the database's errors mean for the user."""
-    try:
-        yield
-    except DBAPIError as error:
-        raise _unavailable(path, str(error.orig)) from error
-    except sqlite3.Error as error:
-        raise _unavailable(path, str(error)) from error
-
-
-BUILD_AGAIN = "Build it again from your files: assistant index --rebuild FOLDER"
-
-WHAT_TO_DO = {
-    "full": "Free some space and run the command again; what is indexed so far is kept.",
-    "malformed": BUILD_AGAIN,
-    "not a database": BUILD_AGAIN,
-    "no such table": BUILD_AGAIN,
-    "readonly": "Make the folder writable, or set INDEX_PATH to another folder.",
-    "unable to open": "Make the folder writable, or set INDEX_PATH to another folder.",
-    "already exists": "Open it, or delete the folder and index again.",
-    "locked": "Another process is writing to it: try again when it is done.",
-}
-"""What SQLite says → what the user can do about it."""
-
-
-def _unavailable(path: Path, reason: str) -> StoreUnavailable:
-    advice = (advice for said, advice in WHAT_TO_DO.items() if said in reason)
-    otherwise = "Check the disk's free space and the folder's permissions, and run the command again."
-    return StoreUnavailable(f"The catalog {path} cannot be used: {reason}. {next(advice, otherwise)}")
-
-
-def _not_found(path: Path) -> IndexNotFound:
-    return IndexNotFound(f"No index at {path.parent}. Build one: assistant index FOLDER")
+def _not_found(database: Database) -> IndexNotFound:
+    return IndexNotFound(f"No index at {database.index}. Build one: assistant index FOLDER")
 
 
 def _no_source(id: str) -> SourceNotFound:

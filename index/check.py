@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from index.catalog import CATALOG, Catalog, Position, document_of
+from index.catalog import Catalog, Position, document_of
+from index.database import CATALOG
 from index.types import Fault
 
 if TYPE_CHECKING:

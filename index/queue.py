@@ -119,14 +119,20 @@ class SyncQueue:
         """Bring the index in step with folders and files; see Index.sync, and `plan` for what a report may raise."""
 
         def work(job: Job) -> SyncReport:
-            planned = plan(paths, self._index.catalog, job._stop)
-            return self._index.sync(planned, job._tell, job._stop)
+            with self._index.turn(job._stop):
+                planned = plan(paths, self._index.catalog, job._stop)
+                return self._index.sync(planned, job._tell, job._stop)
 
         return self._add(work)
 
     def remove(self, sources: Sequence[str]) -> Job:
         """Forget documents and folders; see Index.remove, and `removal` for what a report may raise."""
-        return self._add(lambda _: self._index.remove(removal(sources, self._index.catalog)))
+
+        def work(job: Job) -> SyncReport:
+            with self._index.turn(job._stop):
+                return self._index.remove(removal(sources, self._index.catalog))
+
+        return self._add(work)
 
     def stop(self) -> None:
         """Stop what goes on and what waits."""

@@ -5,9 +5,10 @@ import re
 from pathlib import Path
 from typing import Self
 
-from pydantic import AnyHttpUrl, Field, SecretStr, model_validator
+from pydantic import AnyHttpUrl, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from index.database import CATALOG, Place, postgresql_url
 from index.models import PACKAGED
 
 
@@ -37,6 +38,10 @@ class IndexSettings(BaseSettings):
     file_memory_megabytes: int = Field(
         default=2048, ge=512, description="Memory that reading one file may take, in megabytes"
     )
+    catalog_url: SecretStr | None = Field(
+        default=None,
+        description="Address of a PostgreSQL database for the catalog, which several assistants share; else a file",
+    )
     chroma_url: AnyHttpUrl | None = Field(
         default=None,
         description="Address of a Chroma server for the vectors, http://host:port; else they are in a folder",
@@ -47,6 +52,19 @@ class IndexSettings(BaseSettings):
     chroma_database: str | None = Field(
         default=None, min_length=1, description="Database on that server, where the key opens several"
     )
+
+    @property
+    def catalog(self) -> Place:
+        """Where the catalog is."""
+        return postgresql_url(self.catalog_url.get_secret_value()) if self.catalog_url else self.path / CATALOG
+
+    # A fault of it is told without its value, which can hold a password.
+    @field_validator("catalog_url")
+    @classmethod
+    def _is_of_postgresql(cls, value: SecretStr | None) -> SecretStr | None:
+        if value:
+            postgresql_url(value.get_secret_value())
+        return value
 
     @model_validator(mode="after")
     def _overlap_is_less_than_a_chunk(self) -> Self:

@@ -63,8 +63,11 @@ class Store(Protocol):
     def rows_at_once(self) -> int:
         """How many rows one call may write or find."""
 
+    def reach(self) -> Collection:
+        """Give the collection, an empty one where there is none."""
+
     def open(self) -> Collection:
-        """Give the collection, an empty one where there is none; again, and it is looked at again."""
+        """Give the collection as we left it, else an empty one; again, and it is looked at again."""
 
     def clear(self) -> None:
         """Forget everything."""
@@ -137,8 +140,7 @@ class VectorIndex:
     def __init__(self, store: Store) -> None:
         """Open a store: a server, or a folder that is healthy or empty; use `open` for one of unknown health."""
         self._store = store
-        with store.translated():
-            self._collection = store.open()
+        self.reach()
 
     @classmethod
     def open(cls, probe: Probe) -> Self:
@@ -150,6 +152,11 @@ class VectorIndex:
         if not probe.healthy():
             _remove(probe.folder)
         return cls(Folder(probe.folder))
+
+    def reach(self) -> None:
+        """Take the store as it is: somebody else may write to it now, and may have made it again."""
+        with self._store.translated():
+            self._collection = self._store.reach()
 
     def close(self) -> None:
         """Close the store."""
@@ -274,6 +281,10 @@ class Folder:
         return self._client.get_max_batch_size()
 
     def open(self) -> Collection:
+        """Give the collection: nobody else writes here, and the folder was looked at when it was opened."""
+        return self.reach()
+
+    def reach(self) -> Collection:
         """Give the collection, an empty one where there is none."""
         try:
             return self._client.get_collection(COLLECTION, embedding_function=None)
@@ -350,16 +361,26 @@ class Server:
         self._name = f"sourcier-{catalog}"
         self._api = _Api(address, following, asking)
 
+    def reach(self) -> Collection:
+        """Give the collection, an empty one where there is none."""
+        tenant, database = self._place
+        model = self._api.get_or_create_collection(
+            self._name, configuration=CONFIGURATION, tenant=tenant, database=database
+        )
+        # Whoever can write to the server can name an embedding function here, and `add` would build it.
+        model.serialized_schema = None
+        return Collection(client=self._api, model=model, embedding_function=None)
+
     def open(self) -> Collection:
         """Give the collection, an empty one where there is none or where it is not as we left it."""
-        collection = self._get_or_create()
+        collection = self.reach()
         try:
             _insist_as_left(collection)
         except (_NotAsLeft, InternalError) as error:
             reason = _reason(error, self._address.key)
             logger.warning("The collection %s at %s is made again: %s", self._name, self._address.url, reason)
             self.clear()
-            return self._get_or_create()
+            return self.reach()
         return collection
 
     def clear(self) -> None:
@@ -398,15 +419,6 @@ class Server:
     def close(self) -> None:
         """Close the connections."""
         self._api.close()
-
-    def _get_or_create(self) -> Collection:
-        tenant, database = self._place
-        model = self._api.get_or_create_collection(
-            self._name, configuration=CONFIGURATION, tenant=tenant, database=database
-        )
-        # Whoever can write to the server can name an embedding function here, and `add` would build it.
-        model.serialized_schema = None
-        return Collection(client=self._api, model=model, embedding_function=None)
 
     @cached_property
     def _place(self) -> tuple[str, str]:

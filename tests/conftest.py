@@ -1,9 +1,11 @@
 from collections.abc import Iterator
 
 import pytest
+from sqlalchemy import URL
 
 from tests.chroma import ChromaServer
 from tests.network import close_network
+from tests.postgres import PostgresServer
 
 close_network()
 
@@ -20,3 +22,24 @@ def chroma(chroma_process: ChromaServer) -> ChromaServer:
     """A Chroma server that runs; started again when the test before stopped it."""
     chroma_process.run()
     return chroma_process
+
+
+@pytest.fixture(scope="session")
+def postgres_process() -> Iterator[PostgresServer]:
+    server = PostgresServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def postgres(postgres_process: PostgresServer) -> PostgresServer:
+    """A PostgreSQL server that runs; started again when the test before cut it off."""
+    postgres_process.run()
+    return postgres_process
+
+
+@pytest.fixture
+def database(postgres: PostgresServer) -> Iterator[URL]:
+    """An empty place in PostgreSQL."""
+    with postgres.schema() as url:
+        yield url

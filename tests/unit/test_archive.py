@@ -13,7 +13,7 @@ import pytest
 from index import Index, IndexSettings, plan
 from index.archive import MANIFEST, pack
 from index.build import export_index, import_index, open_matching, open_or_create, own
-from index.catalog import CATALOG
+from index.database import CATALOG
 from index.errors import IndexingError, IndexLocked, InvalidArchive, StoreUnavailable
 from tests.fakes import paragraph_recipe
 

@@ -1,3 +1,4 @@
+import datetime
 import random
 import re
 import sqlite3
@@ -5,20 +6,42 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from threading import Thread
+from threading import Thread, Timer
 
 import numpy as np
 import pytest
+from sqlalchemy import URL, text
 
 from index.catalog import SCHEMA, TOMBSTONES, Catalog, Chunk, Position, StoredDocument, salvage_roots
+from index.database import Place, database_at
 from index.errors import EmbeddingMismatch, IndexNotFound, SourceNotFound, StoreUnavailable
+from index.stop import NEVER, Stop, Stopped
+from tests.postgres import PASSWORD, PostgresServer
 
 TEXT = "Le chat dort. 😀 Il ronfle.\n\nLe chien veille."
 
 
 @pytest.fixture
-def catalog(tmp_path: Path) -> Iterator[Catalog]:
-    catalog = Catalog.create(tmp_path / "catalog.sqlite", "e5; 200+40 tokens")
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "catalog.sqlite"
+
+
+@pytest.fixture(params=["file", "database"])
+def place(request: pytest.FixtureRequest) -> Place:
+    """Where a catalog can be: in a file, or in PostgreSQL."""
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture
+def catalog(place: Place) -> Iterator[Catalog]:
+    catalog = Catalog.create(place, "e5; 200+40 tokens")
+    yield catalog
+    catalog.close()
+
+
+@pytest.fixture
+def catalog_file(file: Path) -> Iterator[Catalog]:
+    catalog = Catalog.create(file, "e5; 200+40 tokens")
     yield catalog
     catalog.close()
 
@@ -68,7 +91,7 @@ def test_what_is_stored_is_there_after_opening_again(catalog: Catalog) -> None:
     catalog.put(document("a"), ["/docs/a.txt"])
     catalog.close()
 
-    again = Catalog.open(catalog.path)
+    again = Catalog.open(catalog.place)
 
     assert again.id == catalog.id
     assert again.text(document("a").id) == TEXT
@@ -99,6 +122,13 @@ def test_sources_are_listed_by_path_and_once_each(catalog: Catalog) -> None:
     assert sources[0].content_hash == document("a").content_hash
 
 
+def test_paths_are_ordered_character_by_character_as_python_orders_them(catalog: Catalog) -> None:
+    paths = ["/docs/Zinc.txt", "/docs/ami.txt", "/docs/azur.txt", "/docs/été.txt"]
+    catalog.put(document("a"), paths)
+
+    assert catalog.sources()[0].paths == tuple(sorted(paths))
+
+
 def test_a_document_with_new_content_takes_the_place_of_the_old_one(catalog: Catalog) -> None:
     catalog.put(document("old"), ["/docs/a.txt"])
     catalog.put(document("new"), ["/docs/a.txt"])
@@ -127,7 +157,7 @@ def test_a_reader_never_sees_neither_or_both_of_an_old_and_a_new_document(catalo
             catalog.put(document(str(number)), ["/docs/a.txt"])
 
     def read() -> None:
-        reader = Catalog.open(catalog.path)
+        reader = Catalog.open(catalog.place)
         while writer.is_alive():
             seen.append(len(reader.sources()))
         seen.append(len(reader.sources()))
@@ -266,7 +296,8 @@ def test_changes_of_many_documents_are_given_once_each_and_in_order(catalog: Cat
     assert changed(catalog) == [(document(str(number)).id, True) for number in range(150)]
 
 
-def test_a_log_of_documents_that_are_gone_is_shortened_and_followers_behind_it_are_told(catalog: Catalog) -> None:
+def test_a_log_of_documents_that_are_gone_is_shortened_and_followers_behind_it_are_told(catalog_file: Catalog) -> None:
+    catalog = catalog_file
     catalog.put(document("stays"), ["/docs/stays.txt"])
     for number in range(TOMBSTONES):
         catalog.put(document(str(number)), ["/docs/changing.txt"])
@@ -308,11 +339,10 @@ def test_roots_are_read_out_of_a_catalog_of_another_version_and_none_out_of_rubb
 ) -> None:
     catalog.put(document("a"), ["/docs/a.txt"])
     catalog.remember(["/docs"])
-    catalog.close()
-    _execute(catalog.path, "UPDATE meta SET value = ? WHERE key = 'schema'", "99")
+    _change(catalog.place, "UPDATE meta SET value = '99' WHERE key = 'schema'")
     (tmp_path / "rubbish.sqlite").write_bytes(b"rubbish" * 1000)
 
-    assert salvage_roots(catalog.path) == ["/docs"]
+    assert salvage_roots(catalog.place) == ["/docs"]
     assert salvage_roots(tmp_path / "rubbish.sqlite") == []
 
 
@@ -359,25 +389,27 @@ def test_traces_are_noted_when_a_document_is_gone_until_they_are_scrubbed(catalo
     assert catalog.has_traces
 
 
-def test_traces_wait_for_the_next_scrub_while_somebody_reads_the_old_state(catalog: Catalog) -> None:
-    catalog.put(document("a"), ["/docs/a.txt"])
-    catalog.put(document("b"), ["/docs/b.txt"])
-    with closing(sqlite3.connect(catalog.path, isolation_level=None)) as reader:
+def test_traces_wait_for_the_next_scrub_while_somebody_reads_the_old_state(catalog_file: Catalog, file: Path) -> None:
+    catalog_file.put(document("a"), ["/docs/a.txt"])
+    catalog_file.put(document("b"), ["/docs/b.txt"])
+    with closing(sqlite3.connect(file, isolation_level=None)) as reader:
         reader.execute("BEGIN")
         reader.execute("SELECT text FROM documents").fetchone()
-        catalog.remove(["/docs/a.txt"])
+        catalog_file.remove(["/docs/a.txt"])
 
-        catalog.scrub()
-        assert catalog.has_traces
+        catalog_file.scrub()
+        assert catalog_file.has_traces
 
-    catalog.scrub()
-    assert not catalog.has_traces
+    catalog_file.scrub()
+    assert not catalog_file.has_traces
 
 
 @pytest.mark.parametrize("seed", [6, 7])  # 7: SQLite leaves some where it moved a row, unless the file is written anew
-def test_of_text_that_is_gone_nothing_is_left_in_the_files_whatever_was_done_before(tmp_path: Path, seed: int) -> None:
+def test_of_text_that_is_gone_nothing_is_left_in_the_files_whatever_was_done_before(
+    catalog_file: Catalog, file: Path, seed: int
+) -> None:
     chance = random.Random(seed)
-    catalog = Catalog.create(tmp_path / "catalog.sqlite", "e5")
+    catalog = catalog_file
     marks = {}
     for _ in range(60):
         path = f"/docs/{chance.randrange(25)}.txt"
@@ -387,7 +419,7 @@ def test_of_text_that_is_gone_nothing_is_left_in_the_files_whatever_was_done_bef
         else:
             marks[path] = f"secret{chance.randrange(10**12):012}"
             catalog.put(document(marks[path], f"{marks[path]} " * chance.choice([2, 30, 300])), [path])
-    gone = _marks(catalog.path) - set(marks.values())
+    gone = _marks(file) - set(marks.values())
     catalog.remove(["/docs/0.txt"])
     marks.pop("/docs/0.txt", None)
     catalog.put(document("last"), ["/docs/0.txt"])
@@ -396,8 +428,126 @@ def test_of_text_that_is_gone_nothing_is_left_in_the_files_whatever_was_done_bef
     catalog.scrub()
 
     assert gone
-    assert _marks(catalog.path) == set(marks.values())
+    assert _marks(file) == set(marks.values())
+
+
+def test_a_copy_in_a_file_holds_all_and_goes_on_where_the_catalog_was(catalog: Catalog, file: Path) -> None:
+    for name in "abc":
+        catalog.put(document(name), [f"/docs/{name}.txt"])
+    catalog.remember(["/docs"])
+    catalog.forget(["/docs/c.txt"])
+    position = catalog.position
+    place = file.with_name("copy.sqlite")
+
+    catalog.copy_to(place)
+
+    with closing(Catalog.open(place)) as copy:
+        assert (copy.id, copy.fingerprint, copy.position) == (catalog.id, catalog.fingerprint, position)
+        assert (copy.sources(), copy.roots(), copy.changed()) == (catalog.sources(), ["/docs"], catalog.changed())
+        assert changed(copy) == changed(catalog)
+        assert [*copy.faults()] == []
+        copy.put(document("d"), ["/docs/d.txt"])
+        assert copy.position.number > position.number
+
+
+def test_another_catalog_takes_the_place_of_what_was_there_and_whoever_has_it_open_is_told(
+    catalog: Catalog, tmp_path: Path
+) -> None:
+    catalog.put(document("old"), ["/docs/old.txt"])
+    before = catalog.position
+    with closing(Catalog.open(catalog.place)) as open_meanwhile:
+        with closing(Catalog.create(tmp_path / "new.sqlite", "another model")) as new:
+            new.put(document("new"), ["/docs/new.txt"])
+            new.put(document("gone"), ["/docs/gone.txt"])
+            new.forget(["/docs/gone.txt"])
+            catalog.take(new)
+
+            assert catalog.position == new.position
+        assert [source.path for source in open_meanwhile.sources()] == ["/docs/new.txt"]
+        assert open_meanwhile.replaced()
+        assert not open_meanwhile.replaced()
+        assert not open_meanwhile.reaches(before)
+        with pytest.raises(EmbeddingMismatch):
+            open_meanwhile.expect("e5; 200+40 tokens")
+        last = catalog.position
+        open_meanwhile.put(document("next"), ["/docs/next.txt"])
+        assert [change.source for change in catalog.changes(last.number)] == [document("next").id]
+
+
+def test_the_day_of_the_last_change_is_known(catalog: Catalog) -> None:
+    assert catalog.changed() is None
+    catalog.put(document("a"), ["/docs/a.txt"])
+    assert catalog.changed() == datetime.date.today().isoformat()
+
+
+def test_whoever_follows_misses_no_change_however_many_write(database: URL) -> None:
+    first = Catalog.create(database, "e5")
+    others = [Catalog.open(database) for _ in range(3)]
+    seen: set[str] = set()
+
+    def write(catalog: Catalog, begin: int) -> None:
+        for number in range(begin, begin + 25):
+            catalog.put(document(str(number)), [f"/docs/{number}.txt"])
+
+    writers = [Thread(target=write, args=(catalog, 100 * place)) for place, catalog in enumerate(others)]
+    for writer in writers:
+        writer.start()
+    reached = 0
+    while any(writer.is_alive() for writer in writers) or reached < first.position.number:
+        for change in first.changes(reached):
+            seen.add(change.source)
+            reached = change.number
+
+    assert len(seen) == first.counts()[0] == 75
+    for catalog in [first, *others]:
+        catalog.close()
+
+
+def test_one_has_the_turn_at_a_time_and_whoever_waits_can_be_stopped(database: URL) -> None:
+    stop = Stop()
+    with closing(Catalog.create(database, "e5")) as one, closing(Catalog.open(database)) as other:
+        with one.turn(NEVER):
+            with other.turn_if_free() as ours:
+                assert not ours
+            Timer(0.05, stop.ask).start()
+            with pytest.raises(Stopped), other.turn(stop):
+                pytest.fail("it has the turn")
+            other.put(document("a"), ["/docs/a.txt"])
+        with other.turn_if_free() as ours:
+            assert ours
+
+
+def test_a_database_that_goes_away_and_comes_back_is_used_again_and_its_password_is_not_told(
+    postgres: PostgresServer, database: URL
+) -> None:
+    catalog = Catalog.create(database, "e5")
+    catalog.put(document("a"), ["/docs/a.txt"])
+    postgres.cut()
+    with pytest.raises(StoreUnavailable, match="See that it runs, can be reached") as caught:
+        catalog.counts()
+    postgres.run()
+
+    assert catalog.counts() == (1, 2)
+    assert PASSWORD not in str(caught.value)
+    assert "postgresql://sourcier:***@127.0.0.1" in str(caught.value)
+    with pytest.raises(StoreUnavailable, match="Correct the name or the password") as caught:
+        Catalog.open(database.set(password="falsch"))
+    assert "falsch" not in str(caught.value)
+    with pytest.raises(StoreUnavailable, match="Make it, or set its address to another"):
+        Catalog.open(database.set(database="nowhere"))
     catalog.close()
+
+
+def test_a_database_that_cannot_hold_every_text_is_refused(postgres: PostgresServer) -> None:
+    postgres.execute("CREATE DATABASE latin ENCODING LATIN1 TEMPLATE template0 LOCALE_PROVIDER libc LOCALE 'C'")
+
+    with pytest.raises(StoreUnavailable, match=r"has the encoding LATIN1.*createdb --encoding UTF8"):
+        Catalog.create(postgres.url.set(database="latin"), "e5")
+
+
+def test_a_place_in_a_database_is_empty_until_something_is_indexed(database: URL) -> None:
+    with pytest.raises(IndexNotFound, match="Build one: assistant index FOLDER"):
+        Catalog.open(database)
 
 
 def test_a_document_without_chunks_is_refused(catalog: Catalog) -> None:
@@ -423,7 +573,7 @@ def test_an_index_whose_making_was_interrupted_is_not_there(tmp_path: Path) -> N
 def test_a_catalog_is_never_made_over_another(catalog: Catalog) -> None:
     catalog.put(document("a"), ["/docs/a.txt"])
     with pytest.raises(StoreUnavailable, match="already exists"):
-        Catalog.create(catalog.path, "e5")
+        Catalog.create(catalog.place, "e5")
     assert catalog.counts() == (1, 2)
 
 
@@ -437,11 +587,10 @@ def test_another_model_is_refused_with_both_names(catalog: Catalog) -> None:
 
 @pytest.mark.parametrize("schema", ["0", "1", "999"])
 def test_another_schema_is_refused(catalog: Catalog, schema: str) -> None:
-    catalog.close()
-    _execute(catalog.path, "UPDATE meta SET value = ? WHERE key = 'schema'", schema)
+    _change(catalog.place, f"UPDATE meta SET value = '{schema}' WHERE key = 'schema'")
 
     with pytest.raises(StoreUnavailable, match=f"has schema {schema}, this version reads schema {SCHEMA}.*--rebuild"):
-        Catalog.open(catalog.path)
+        Catalog.open(catalog.place)
 
 
 def test_a_file_that_is_no_catalog_is_refused_with_what_to_do(tmp_path: Path) -> None:
@@ -454,16 +603,16 @@ def test_a_file_that_is_no_catalog_is_refused_with_what_to_do(tmp_path: Path) ->
     assert "Build it again from your files: assistant index --rebuild FOLDER" in str(caught.value)
 
 
-def test_a_damaged_catalog_is_refused_with_what_to_do(catalog: Catalog) -> None:
+def test_a_damaged_catalog_is_refused_with_what_to_do(catalog_file: Catalog, file: Path) -> None:
     for number in range(50):
-        catalog.put(document(str(number), TEXT * 20), [f"/docs/{number}.txt"])
-    catalog.close()
-    content = bytearray(catalog.path.read_bytes())
+        catalog_file.put(document(str(number), TEXT * 20), [f"/docs/{number}.txt"])
+    catalog_file.close()
+    content = bytearray(file.read_bytes())
     content[4096:] = b"\xa5" * (len(content) - 4096)
-    catalog.path.write_bytes(content)
+    file.write_bytes(content)
 
     with pytest.raises(StoreUnavailable, match="assistant index --rebuild FOLDER"):
-        Catalog.open(catalog.path).sources()
+        Catalog.open(file).sources()
 
 
 def test_a_folder_that_cannot_be_made_is_refused_with_its_path(tmp_path: Path) -> None:
@@ -480,7 +629,7 @@ def _marks(path: Path) -> set[str]:
     return {found.decode() for found in re.findall(rb"secret\d{12}", content)}
 
 
-def _execute(path: Path, statement: str, *values: str) -> None:
-    with sqlite3.connect(path) as connection:
-        connection.execute(statement, values)
-    connection.close()
+def _change(place: Place, statement: str) -> None:
+    """Do something that a catalog would not."""
+    with closing(database_at(place)) as database, database.writing() as connection:
+        connection.execute(text(statement))
