@@ -304,8 +304,9 @@ def feedback(
         from assistant.web.conversations import Conversations
         from assistant.web.feedback import as_questions
 
-        path = AssistantSettings().chats_path
-        opinions = Conversations(path).opinions() if path.exists() else {}
+        settings = AssistantSettings()
+        are_kept = settings.shared is not None or settings.chats_path.exists()
+        opinions = Conversations(settings.chats).opinions() if are_kept else {}
         if as_json:
             print_json(as_questions(opinions))
             return
@@ -461,11 +462,16 @@ def reported() -> Iterator[None]:
 
 
 def opened_keys() -> "Keys":
-    """Open the file of API keys."""
+    """Open the API keys, where they are."""
     from assistant.keys import Keys
     from assistant.settings import AssistantSettings
 
-    return Keys(AssistantSettings().api_keys)
+    settings = AssistantSettings()
+    if settings.shared is None:
+        return Keys(settings.api_keys)
+    from assistant.web.shared import Shared, SharedKeys
+
+    return SharedKeys(Shared(settings.shared))
 
 
 @contextmanager

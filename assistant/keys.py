@@ -7,6 +7,7 @@ import hashlib
 import json
 import secrets
 import threading
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from hmac import compare_digest
@@ -45,8 +46,7 @@ class Keys:
         """Make a key and return it; this is the only time that it can be seen."""
         key = PREFIX + secrets.token_urlsafe(32)
         created = datetime.now(UTC).isoformat(timespec="seconds")
-        with self._writing():
-            self._write([*self.all(), Key(_hash(key)[:8], name, created, _hash(key))])
+        self.change(lambda keys: [*keys, Key(_hash(key)[:8], name, created, _hash(key))])
         return key
 
     def revoke(self, id: str) -> Key:
@@ -55,11 +55,10 @@ class Keys:
         Raises:
             KeyNotFound: there is none with this id.
         """
-        with self._writing():
-            revoked = [key for key in self.all() if key.id == id]
-            if not revoked:
-                raise KeyNotFound(f"No key {id!r}. List them: assistant keys list")
-            self._write([key for key in self.all() if key.id != id])
+        revoked = [key for key in self.all() if key.id == id]
+        if not revoked:
+            raise KeyNotFound(f"No key {id!r}. List them: assistant keys list")
+        self.change(lambda keys: [key for key in keys if key.id != id])
         return revoked[0]
 
     def all(self) -> list[Key]:
@@ -79,9 +78,11 @@ class Keys:
         hashed = _hash(key)
         return next((known for known in self.all() if compare_digest(known.hash, hashed)), None)
 
-    def _writing(self) -> FileLock:
+    def change(self, change: Callable[[list[Key]], list[Key]]) -> None:
+        """Put what is made of the keys in their place; nobody else changes them meanwhile."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        return FileLock(f"{self._path}.lock")
+        with FileLock(f"{self._path}.lock"):
+            self._write(change(self.all()))
 
     def _write(self, keys: list[Key]) -> None:
         # Such a file is readable by its user alone, and takes the place of the old one whole.

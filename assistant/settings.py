@@ -5,11 +5,13 @@ from pathlib import Path
 from typing import Literal, Self
 
 from limits import parse_many
-from pydantic import AnyHttpUrl, Field, field_validator, model_validator
+from pydantic import AnyHttpUrl, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy import URL
 
 from assistant.logs import Shape
 from assistant.origins import Origins
+from index.database import Place, postgresql_url
 
 EXTRACTIVE: Literal["extractive"] = "extractive"
 
@@ -65,6 +67,11 @@ class AssistantSettings(BaseSettings):
         ge=0,
         description="Days a conversation is kept after its last question; 0 keeps none beyond the run of the server",
     )
+    database_url: SecretStr | None = Field(
+        default=None,
+        description="Address of a PostgreSQL database for what several assistants share: conversations and opinions, "
+        "API keys, counted questions, the secret of tokens; else files and memory",
+    )
     uploads: Literal["owner", "none"] = Field(
         default="owner",
         description="Who may add documents on the page and over HTTP: owner (this computer, and API keys), or none",
@@ -98,7 +105,24 @@ class AssistantSettings(BaseSettings):
         pattern=r"^(/[A-Za-z0-9._~-]+)*$",
     )
 
-    # A fault of it is told without its value, which can hold a password.
+    @property
+    def shared(self) -> URL | None:
+        """The database that is shared."""
+        return postgresql_url(self.database_url.get_secret_value()) if self.database_url else None
+
+    @property
+    def chats(self) -> Place:
+        """Where conversations are."""
+        return self.shared or self.chats_path
+
+    # A fault of these is told without their values, which can hold passwords.
+    @field_validator("database_url")
+    @classmethod
+    def _is_of_postgresql(cls, value: SecretStr | None) -> SecretStr | None:
+        if value:
+            postgresql_url(value.get_secret_value())
+        return value
+
     @model_validator(mode="after")
     def _address_has_no_key(self) -> Self:
         if self.model_url and (self.model_url.username or self.model_url.password or self.model_url.query):

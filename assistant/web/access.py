@@ -17,6 +17,7 @@ from assistant.logs import request_id
 from assistant.origins import Origins
 from assistant.settings import AssistantSettings
 from assistant.web.limits import Limits
+from assistant.web.shared import Shared, SharedKeys
 from assistant.web.tokens import Tokens, Visitor
 
 Event = TypeVar("Event")
@@ -33,16 +34,18 @@ class Access:
     keys: Keys = field(default_factory=lambda: Keys(Path(".assistant/keys.json")))
     tokens: Tokens = field(default_factory=Tokens)
     limits: Limits = field(default_factory=Limits)
+    waits: bool = False
+    """Whether to look for a key or to count a question may take a while: another computer is asked."""
 
     @classmethod
     def of(cls, settings: AssistantSettings) -> "Access":
         """Take what the settings say."""
-        return cls(
-            Origins.parse(settings.embed_origins),
-            Keys(settings.api_keys),
-            Tokens(),
-            Limits(settings.visitor_limit, settings.address_limit, settings.service_limit),
-        )
+        origins = Origins.parse(settings.embed_origins)
+        limits = (settings.visitor_limit, settings.address_limit, settings.service_limit)
+        if settings.shared is None:
+            return cls(origins, Keys(settings.api_keys), Tokens(), Limits(*limits))
+        shared = Shared(settings.shared)
+        return cls(origins, SharedKeys(shared), Tokens(secret=shared.secret()), Limits(*limits, shared), waits=True)
 
     def caller(self, scope: Scope, host: str, *, loopback_only: bool) -> "Caller":
         """Say who sent a request: whose key or token it carries, or else from where it comes.

@@ -221,7 +221,7 @@ def _published(folder: Path, listener: socket.socket) -> Iterator[str]:
 
 def kept_conversations(settings: AssistantSettings) -> Conversations:
     """Open the conversations of the settings."""
-    return Conversations(settings.chats_path, settings.chats_days) if settings.chats_days else Conversations()
+    return Conversations(settings.chats, settings.chats_days) if settings.chats_days else Conversations()
 
 
 def _mount_page(app: FastAPI, page: gr.Blocks, access: Access, *, adds: bool) -> None:

@@ -10,7 +10,7 @@ import secrets
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from weakref import WeakValueDictionary
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from sqlalchemy import (
+    URL,
     Boolean,
     Column,
     Connection,
@@ -38,6 +39,7 @@ from sqlalchemy import (
 )
 
 from assistant.types import Answer, Event, Message, Notice, Searched, Token
+from index.database import PostgreSQL
 
 HISTORY_TURNS = 10
 KEPT = 200
@@ -187,25 +189,19 @@ class Opinion:
 
 
 class Conversations:
-    """All conversations of all browsers, in one SQLite file.
+    """All conversations of all browsers, in one SQLite file, or in PostgreSQL, where several servers share them.
 
     Args:
-        path: the file; None keeps them in memory, until the process ends.
+        where: the file or the database; None keeps them in memory, until the process ends.
         days: how long a conversation is kept after its last question.
     """
 
-    def __init__(self, path: Path | None = None, days: int = 30) -> None:
+    def __init__(self, where: Path | URL | None = None, days: int = 30) -> None:
         self._days = days
         self._open: WeakValueDictionary[tuple[str, str], Conversation] = WeakValueDictionary()
         self._lock = threading.RLock()
-        if path is None:
-            self._engine = create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
-        else:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.touch(mode=0o600)
-            self._engine = create_engine(f"sqlite:///{path}")
-        event.listen(self._engine, "connect", _configure)
-        with self._writing() as connection:
+        self._database = PostgreSQL(where) if isinstance(where, URL) else _File(where)
+        with self._database.alone("tables") as connection:
             _schema.create_all(connection)
 
     def at(self, place: Place) -> Conversation:
@@ -224,10 +220,10 @@ class Conversations:
         if not conversation.turns:
             return
         now = time.time()
-        with self._writing() as connection:
+        with self._writing(owner) as connection:
             known = update(_conversations).where(_conversations.c.owner == owner, _conversations.c.id == id)
             if not connection.execute(known.values(changed=now)).rowcount:
-                title = " ".join(conversation.turns[0].question.split())[:TITLE_CHARACTERS]
+                title = _storable(" ".join(conversation.turns[0].question.split()))[:TITLE_CHARACTERS]
                 connection.execute(insert(_conversations).values(owner=owner, id=id, title=title, changed=now))
             connection.execute(delete(_turns).where(_turns.c.owner == owner, _turns.c.conversation == id))
             connection.execute(
@@ -237,8 +233,8 @@ class Conversations:
                         "owner": owner,
                         "conversation": id,
                         "number": turn.number,
-                        "question": turn.question,
-                        "text": turn.text,
+                        "question": _storable(turn.question),
+                        "text": _storable(turn.text),
                         "answer": turn.answer and ANSWER.dump_json(turn.answer).decode(),
                         "broken": turn.broken,
                         "good": turn.good,
@@ -259,23 +255,25 @@ class Conversations:
 
     def listed(self, key: str) -> list[dict[str, Any]]:
         """List the conversations of a key, the last first: id, title, and when it went on last, in seconds of Unix."""
+        owner = owner_of(key)
         columns = [_conversations.c[name] for name in ("id", "title", "changed")]
-        statement = select(*columns).where(_conversations.c.owner == owner_of(key))
-        with self._writing() as connection:
+        statement = select(*columns).where(_conversations.c.owner == owner)
+        with self._writing(owner) as connection:
             _forget_before(connection, time.time() - self._days * DAY_SECONDS)
             rows = connection.execute(statement.order_by(_conversations.c.changed.desc())).mappings()
             return [dict(row) for row in rows]
 
     def rename(self, key: str, id: str, title: str) -> bool:
         """Give a conversation another title; say whether there is one."""
-        mine = (_conversations.c.owner == owner_of(key), _conversations.c.id == id)
-        with self._writing() as connection:
-            return bool(connection.execute(update(_conversations).where(*mine).values(title=title)).rowcount)
+        owner = owner_of(key)
+        mine = (_conversations.c.owner == owner, _conversations.c.id == id)
+        with self._writing(owner) as connection:
+            return bool(connection.execute(update(_conversations).where(*mine).values(title=_storable(title))).rowcount)
 
     def delete(self, key: str, id: str) -> bool:
         """Delete a conversation; say whether there was one. What was said of its answers stays, without an owner."""
         owner = owner_of(key)
-        with self._lock, self._writing() as connection:
+        with self._writing(owner) as connection:
             if conversation := self._open.pop((owner, id), None):
                 conversation.stop("")
                 conversation.turns = []
@@ -293,7 +291,7 @@ class Conversations:
         turn.good, reason, comment = opinion
         before = [message for other in conversation.turns[: number - 1] for message in _messages(other)]
         name = hashlib.sha256(f"{conversation.owner} {id} {number}".encode()).hexdigest()
-        with self._writing() as connection:
+        with self._writing(conversation.owner) as connection:
             connection.execute(delete(_opinions).where(_opinions.c.id == name))
             connection.execute(
                 insert(_opinions).values(
@@ -309,13 +307,13 @@ class Conversations:
 
     def opinions(self) -> dict[str, Opinion]:
         """Give everything that was said of answers by its id, in order."""
-        with self._engine.connect() as connection:
+        with self._database.reading() as connection:
             rows = connection.execute(select(_opinions.c.id, _opinions.c.opinion).order_by(_opinions.c.said))
             return {row.id: OPINION.validate_json(row.opinion) for row in rows}
 
     def _turns(self, owner: str, id: str) -> list[Turn]:
         mine = select(_turns).where(_turns.c.owner == owner, _turns.c.conversation == id)
-        with self._engine.connect() as connection:
+        with self._database.reading() as connection:
             rows = connection.execute(mine.order_by(_turns.c.number)).all()
         # Who was still writing when the server ended is not any more.
         return [
@@ -332,9 +330,30 @@ class Conversations:
         ]
 
     @contextmanager
-    def _writing(self) -> Iterator[Connection]:
-        with self._lock, self._engine.begin() as connection:
+    def _writing(self, owner: str) -> Iterator[Connection]:
+        with self._lock, self._database.alone(f"conversations of {owner}") as connection:
             yield connection
+
+
+class _File:
+    """A SQLite file for its user alone, or the memory of this process."""
+
+    def __init__(self, path: Path | None) -> None:
+        if path is None:
+            self._engine = create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch(mode=0o600)
+            self._engine = create_engine(f"sqlite:///{path}")
+        event.listen(self._engine, "connect", _configure)
+
+    def reading(self) -> AbstractContextManager[Connection]:
+        """Read what is there."""
+        return self._engine.connect()
+
+    def alone(self, _: str) -> AbstractContextManager[Connection]:
+        """Write all or nothing; a file has one writer at a time, whatever they do."""
+        return self._engine.begin()
 
 
 OPINION = TypeAdapter(Opinion)
@@ -373,6 +392,11 @@ def _configure(connection: Any, _: object) -> None:
     # What is deleted is overwritten.
     connection.execute("PRAGMA secure_delete = ON")
     connection.execute("PRAGMA busy_timeout = 10000")
+
+
+def _storable(text: str) -> str:
+    """Write text without the null character, which PostgreSQL refuses."""
+    return text.replace("\0", " ")
 
 
 def _forget_before(connection: Connection, moment: float) -> None:

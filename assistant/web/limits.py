@@ -4,7 +4,8 @@ import ipaddress
 import math
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Protocol
 
 from limits import RateLimitItem, parse_many
 from limits.storage import MemoryStorage
@@ -17,6 +18,13 @@ ADDRESS = "60/minute;1000/day"
 SERVICE = "10000/day"
 
 
+class Windows(Protocol):
+    """Moving windows, each of a limit and of what is counted in it."""
+
+    def count(self, wanted: Sequence[tuple[RateLimitItem, str]]) -> float | None:
+        """Count a question in each; or, where one is full, in none, and say in how many seconds there is room."""
+
+
 class Limits:
     """Counts questions over moving windows; a question that is refused counts nowhere.
 
@@ -24,12 +32,18 @@ class Limits:
         visitor: questions of one token, or of one user that a page's server names; `limits` notation.
         address: questions from one address. Addresses of IPv6 count by their first 64 bits: one line has them all.
         service: questions in all, so that a crowd costs no more than the owner means to spend.
+        windows: where they are counted; by default in the memory of this process.
     """
 
-    def __init__(self, visitor: str = VISITOR, address: str = ADDRESS, service: str = SERVICE) -> None:
+    def __init__(
+        self,
+        visitor: str = VISITOR,
+        address: str = ADDRESS,
+        service: str = SERVICE,
+        windows: Windows | None = None,
+    ) -> None:
         self._visitor, self._address, self._service = parse_many(visitor), parse_many(address), parse_many(service)
-        self._windows = MovingWindowRateLimiter(MemoryStorage())
-        self._lock = threading.Lock()
+        self._windows = windows or InMemory()
 
     def count(self, *, subject: str | None = None, address: str | None = None) -> None:
         """Count a question of a visitor and from an address, where there are such; it counts for the service too.
@@ -37,14 +51,9 @@ class Limits:
         Raises:
             TooManyQuestions: one of the limits is reached; it says in how many seconds there is room again.
         """
-        windows = list(self._of(subject, address))
-        with self._lock:
-            for window, name in windows:
-                if not self._windows.test(window, name):
-                    reset = self._windows.get_window_stats(window, name).reset_time
-                    raise TooManyQuestions(max(1, math.ceil(reset - time.time())))
-            for window, name in windows:
-                self._windows.hit(window, name)
+        seconds = self._windows.count(list(self._of(subject, address)))
+        if seconds is not None:
+            raise TooManyQuestions(max(1, math.ceil(seconds)))
 
     def _of(self, subject: str | None, address: str | None) -> Iterator[tuple[RateLimitItem, str]]:
         yield from ((window, "service") for window in self._service)
@@ -52,6 +61,24 @@ class Limits:
             yield from ((window, f"address {_line(address)}") for window in self._address)
         if subject:
             yield from ((window, f"visitor {subject}") for window in self._visitor)
+
+
+class InMemory:
+    """Windows that end with the process."""
+
+    def __init__(self) -> None:
+        self._windows = MovingWindowRateLimiter(MemoryStorage())
+        self._lock = threading.Lock()
+
+    def count(self, wanted: Sequence[tuple[RateLimitItem, str]]) -> float | None:
+        """Look at each window first, and count then."""
+        with self._lock:
+            for window, name in wanted:
+                if not self._windows.test(window, name):
+                    return self._windows.get_window_stats(window, name).reset_time - time.time()
+            for window, name in wanted:
+                self._windows.hit(window, name)
+        return None
 
 
 def _line(address: str) -> str:

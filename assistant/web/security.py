@@ -5,17 +5,23 @@ Starlette's BaseHTTPMiddleware holds streamed responses back.
 """
 
 import json
+import logging
 from collections.abc import Collection, Mapping
 
 from starlette._utils import get_route_path
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from assistant.errors import NotAllowed, TooManyQuestions
 from assistant.web.access import Access, Caller, is_own
 from assistant.web.texts import texts_for
+from index.errors import StoreUnavailable
+
+log = logging.getLogger(__name__)
 
 BODY_BYTES = 64 * 1024
+RETRY_SECONDS = "10"
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "[::1]"})
 
 IN_PERSON = frozenset({"/demo", "/manage"})
@@ -87,6 +93,7 @@ class Guard:
     - 401, a call of the API with no key, unless it comes from this computer, and any call with a key or token that
       opens nothing;
     - 429, a question beyond the limits;
+    - 503, what wants a key or a count that is in a database, where that is away;
     - 413, a body of more than 64 kB that is no file, counted while it is read: Content-Length can be absent or wrong.
 
     What is let in finds its Caller in the scope (access.caller_of).
@@ -119,8 +126,7 @@ class Guard:
             await self._limited(scope, receive, send)
             return
         try:
-            caller = self._access.caller(scope, headers.get("host", ""), loopback_only=self._hosts is not None)
-            self._admit(caller, scope["method"], path, headers.get("origin"))
+            caller = await run_in_threadpool(self._caller, scope) if self._access.waits else self._caller(scope)
         except NotAllowed as error:
             # In an address bar there is no other way to give a key, nor to give another when that one is revoked.
             basic = path in IN_PERSON or headers.get("authorization", "").lower().startswith("basic ")
@@ -130,6 +136,11 @@ class Guard:
         except TooManyQuestions as error:
             message = texts_for(headers.get("accept-language", "")).error(error)
             await _refuse(send, 429, type(error).__name__, message, {"Retry-After": str(error.retry_seconds)})
+            return
+        except StoreUnavailable as error:
+            log.error("Nobody is let in: %s", error)
+            message = "Who asks cannot be looked up now. Try again in a moment."
+            await _refuse(send, 503, type(error).__name__, message, {"Retry-After": RETRY_SECONDS})
             return
         scope = {**scope, "caller": caller}
         if _is_file(scope["method"], path):
@@ -163,6 +174,13 @@ class Guard:
             kind = "NotJson" if wanted == "application/json" else "NotBytes"
             return 415, kind, f"The body is {media_type[:200]!r}. Send {wanted}."
         return None
+
+    def _caller(self, scope: Scope) -> Caller:
+        """Give who sent the request, if they may; raises as _admit and access.caller do."""
+        headers = Headers(scope=scope)
+        caller = self._access.caller(scope, headers.get("host", ""), loopback_only=self._hosts is not None)
+        self._admit(caller, scope["method"], get_route_path(scope), headers.get("origin"))
+        return caller
 
     def _admit(self, caller: Caller, method: str, path: str, origin: str | None) -> None:
         """Let in who may do this; count the question, if it is one.

@@ -1,7 +1,7 @@
 """Tokens of visitors: short-lived, signed, kept in the memory of a page. No cookie, and no key, is in any page.
 
-The secret is made when the server starts and known to nobody else: a token ends with the server, as its
-conversations do.
+The secret is made when the server starts and known to nobody else: a token ends with the server. Servers that share a
+database share the secret too, so that each knows the tokens of the others.
 """
 
 import secrets
@@ -38,12 +38,15 @@ class Tokens:
     Args:
         seconds: how long a token is good.
         clock: seconds since 1970.
+        secret: by which they are signed, 32 bytes; by default one that nobody else has.
     """
 
-    def __init__(self, seconds: int = TOKEN_SECONDS, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, seconds: int = TOKEN_SECONDS, clock: Callable[[], float] = time.time, secret: bytes | None = None
+    ) -> None:
         self.seconds = seconds
         self._clock = clock
-        self._secret = secrets.token_bytes(32)
+        self._secret = secret or secrets.token_bytes(32)
 
     def anonymous(self, origin: str) -> str:
         """Make a token for a visitor of whom nothing is known."""

@@ -7,6 +7,7 @@ left of them after `safe_parts` cannot lead out of the folder.
 
 import errno
 import hashlib
+import logging
 import os
 import secrets
 import shutil
@@ -30,6 +31,8 @@ from index.walk import hash_of, real
 
 if TYPE_CHECKING:
     from index import Index, SyncQueue
+
+log = logging.getLogger(__name__)
 
 SENDING = ".sending"
 """Folder of what is not whole yet; hidden, and so never indexed."""
@@ -87,6 +90,10 @@ class Uploads:
     def of(cls, settings: AssistantSettings, index: "Index", queue: "SyncQueue") -> "Uploads | None":
         """Open the folder of the settings; None where nobody may add anything."""
         if settings.uploads == "none":
+            return None
+        if index.shared and "uploads_path" not in settings.model_fields_set:
+            # Another assistant would take what lies in a folder of this one's own for deleted.
+            log.info("Nothing can be added on the page: ASSISTANT_UPLOADS_PATH names no folder that all share")
             return None
         limits = Limits(
             settings.upload_megabytes * MEGABYTE, settings.uploads_megabytes * MEGABYTE, settings.uploads_files

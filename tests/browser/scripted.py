@@ -28,6 +28,7 @@ class Index:
     """The files of documents that have one."""
     hashes: dict[str, str] = field(default_factory=dict)
     """What was indexed, where it is not what the file holds now."""
+    shared = False
 
     def sources(self) -> list[Source]:
         return [

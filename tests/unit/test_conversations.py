@@ -1,7 +1,9 @@
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from sqlalchemy import URL
 
 from assistant.evaluation.data import QUESTIONS
 from assistant.types import Answer, Citation
@@ -12,6 +14,17 @@ from tests.fakes import passage
 MINE, OTHER = "a" * 64, "b" * 64
 ID = "c" * 32
 TEXT = "Le pain coûte un euro."
+
+
+@pytest.fixture(params=["file", "database"])
+def where(request: pytest.FixtureRequest, tmp_path: Path) -> Path | URL:
+    """Where conversations can be kept: in a file, or in PostgreSQL."""
+    return tmp_path / "chats.sqlite" if request.param == "file" else request.getfixturevalue("database")
+
+
+@pytest.fixture(params=["memory", "database"])
+def conversations(request: pytest.FixtureRequest) -> Conversations:
+    return Conversations() if request.param == "memory" else Conversations(request.getfixturevalue("database"))
 
 
 def answered(question: str) -> Answer:
@@ -30,18 +43,18 @@ def asked(conversations: Conversations, question: str = "Combien ?", **where: st
     return conversation
 
 
-def test_a_conversation_is_read_again_as_it_was_by_its_key(tmp_path: Path) -> None:
-    asked(Conversations(tmp_path / "chats.sqlite"))
+def test_a_conversation_is_read_again_as_it_was_by_its_key(where: Path | URL) -> None:
+    asked(Conversations(where))
 
-    [turn] = Conversations(tmp_path / "chats.sqlite").at(place()).turns
+    [turn] = Conversations(where).at(place()).turns
 
     assert (turn.question, turn.answer) == ("Combien ?", answered("Combien ?"))
     assert turn.over
 
 
 @pytest.mark.parametrize("key", [OTHER, "A" * 64, "", "' OR 1=1 --", "a" * 63])
-def test_another_key_opens_nothing(tmp_path: Path, key: str) -> None:
-    conversations = Conversations(tmp_path / "chats.sqlite")
+def test_another_key_opens_nothing(where: Path | URL, key: str) -> None:
+    conversations = Conversations(where)
     asked(conversations)
 
     assert conversations.at(Place.of(f'{{"key": "{key}", "conversation": "{ID}"}}')).turns == []
@@ -87,8 +100,27 @@ def test_conversations_end_after_their_days(tmp_path: Path) -> None:
     assert TEXT.encode() not in (tmp_path / "chats.sqlite").read_bytes()
 
 
-def test_the_oldest_give_way_to_new_ones() -> None:
-    conversations = Conversations()
+def test_conversations_end_after_their_days_in_a_database_too(database: URL) -> None:
+    asked(Conversations(database))
+
+    assert Conversations(database, days=-1).listed(MINE) == []
+    assert Conversations(database).at(place()).turns == []
+
+
+def test_several_servers_may_write_at_once(database: URL) -> None:
+    servers = [Conversations(database) for _ in range(3)]
+
+    def write(server: Conversations) -> None:
+        for number in range(5):
+            asked(server, f"{number} ?", id=f"{number:032x}")
+
+    with ThreadPoolExecutor() as threads:
+        list(threads.map(write, servers))
+
+    assert len(servers[0].listed(MINE)) == 5
+
+
+def test_the_oldest_give_way_to_new_ones(conversations: Conversations) -> None:
     for number in range(KEPT + 2):
         asked(conversations, f"{number} ?", id=f"{number:032x}")
 
@@ -99,8 +131,7 @@ def test_the_oldest_give_way_to_new_ones() -> None:
     assert "0 ?" not in titles
 
 
-def test_a_question_can_take_the_place_of_the_last() -> None:
-    conversations = Conversations()
+def test_a_question_can_take_the_place_of_the_last(conversations: Conversations) -> None:
     conversation = asked(conversations, "Un ?")
     asked(conversations, "Deux ?")
 
@@ -111,20 +142,19 @@ def test_a_question_can_take_the_place_of_the_last() -> None:
     assert [message["content"] for message in conversation.history()] == ["Un ?", f"{TEXT} [1]"]
 
 
-def test_an_answer_that_was_under_way_when_the_server_ended_is_over(tmp_path: Path) -> None:
-    conversations = Conversations(tmp_path / "chats.sqlite")
+def test_an_answer_that_was_under_way_when_the_server_ended_is_over(where: Path | URL) -> None:
+    conversations = Conversations(where)
     conversation = conversations.at(place())
     conversation.begin("Un ?")
     conversations.keep(conversation)
 
-    later = Conversations(tmp_path / "chats.sqlite").at(place())
+    later = Conversations(where).at(place())
 
     assert not later.running
     assert later.turns[0].over
 
 
-def test_a_good_answer_is_a_question_to_measure_with_and_its_places() -> None:
-    conversations = Conversations()
+def test_a_good_answer_is_a_question_to_measure_with_and_its_places(conversations: Conversations) -> None:
     asked(conversations)
 
     assert conversations.rate(MINE, ID, 1, (True, "", ""))
@@ -137,8 +167,9 @@ def test_a_good_answer_is_a_question_to_measure_with_and_its_places() -> None:
 
 
 @pytest.mark.parametrize(("reason", "answerable"), [("unanswerable", False), ("wrong", True), ("answerable", True)])
-def test_a_bad_answer_tells_no_place_and_whether_there_is_one(reason: str, answerable: bool) -> None:
-    conversations = Conversations()
+def test_a_bad_answer_tells_no_place_and_whether_there_is_one(
+    conversations: Conversations, reason: str, answerable: bool
+) -> None:
     asked(conversations)
 
     conversations.rate(MINE, ID, 1, (True, "", ""))
@@ -149,8 +180,17 @@ def test_a_bad_answer_tells_no_place_and_whether_there_is_one(reason: str, answe
     assert (question["answerable"], question["reason"], question["comment"]) == (answerable, reason, "Non")
 
 
-def test_nothing_is_said_of_an_answer_that_is_not_there() -> None:
-    conversations = Conversations()
+def test_text_is_kept_without_null_characters(where: Path | URL) -> None:
+    asked(Conversations(where), "Un\0 mot ?")
+
+    [turn] = Conversations(where).at(place()).turns
+
+    assert turn.question == "Un  mot ?"
+    assert Conversations(where).rename(MINE, ID, "\0Titre")
+    assert [row["title"] for row in Conversations(where).listed(MINE)] == [" Titre"]
+
+
+def test_nothing_is_said_of_an_answer_that_is_not_there(conversations: Conversations) -> None:
     asked(conversations)
 
     assert not conversations.rate(MINE, ID, 2, (True, "", ""))

@@ -1,10 +1,13 @@
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from sqlalchemy import URL
 
 from assistant.errors import KeyNotFound
 from assistant.keys import Keys
+from assistant.web.shared import Shared, SharedKeys
 
 
 @pytest.fixture
@@ -12,8 +15,15 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / "folder" / "keys.json"
 
 
-def test_a_key_opens_until_it_is_revoked_by_another_process(file: Path) -> None:
-    server, owner = Keys(file), Keys(file)
+@pytest.fixture(params=["file", "database"])
+def opened(request: pytest.FixtureRequest) -> Callable[[], Keys]:
+    """Open keys that are in a file, or in PostgreSQL."""
+    place = request.getfixturevalue(request.param)
+    return lambda: SharedKeys(Shared(place)) if isinstance(place, URL) else Keys(place)
+
+
+def test_a_key_opens_until_it_is_revoked_by_another_process(opened: Callable[[], Keys]) -> None:
+    server, owner = opened(), opened()
     key = owner.create("Le site")
     other = owner.create("Le robot")
 
@@ -37,8 +47,8 @@ def test_the_file_holds_no_key_and_is_for_its_user_alone(file: Path) -> None:
     assert [path.name for path in file.parent.iterdir() if path.suffix == ".json"] == ["keys.json"]
 
 
-def test_what_is_no_key_opens_nothing(file: Path) -> None:
-    keys = Keys(file)
+def test_what_is_no_key_opens_nothing(opened: Callable[[], Keys]) -> None:
+    keys = opened()
     assert keys.find("sourcier-anything") is None
     keys.create("Le site")
 
@@ -46,6 +56,6 @@ def test_what_is_no_key_opens_nothing(file: Path) -> None:
     assert keys.find(keys.all()[0].hash) is None
 
 
-def test_a_key_that_is_not_there_cannot_be_revoked(file: Path) -> None:
+def test_a_key_that_is_not_there_cannot_be_revoked(opened: Callable[[], Keys]) -> None:
     with pytest.raises(KeyNotFound, match="assistant keys list"):
-        Keys(file).revoke("0")
+        opened().revoke("0")

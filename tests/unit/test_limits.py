@@ -1,8 +1,23 @@
+from collections.abc import Callable
+from contextlib import closing
+from time import monotonic
+
 import pytest
+from sqlalchemy import URL, text
 
 from assistant.errors import TooManyQuestions
-from assistant.web.limits import Limits
+from assistant.web.limits import InMemory, Limits, Windows
+from assistant.web.shared import Shared
 from assistant.web.texts import ENGLISH, FRENCH
+from index.database import database_at
+
+
+@pytest.fixture(params=["memory", "database"])
+def limited(request: pytest.FixtureRequest) -> Callable[..., Limits]:
+    """Make limits that are counted in memory, or in PostgreSQL."""
+    memory = request.param == "memory"
+    windows: Windows = InMemory() if memory else Shared(request.getfixturevalue("database"))
+    return lambda **most: Limits(**most, windows=windows)
 
 
 def counts(limits: Limits, times: int, **who: str) -> None:
@@ -10,8 +25,8 @@ def counts(limits: Limits, times: int, **who: str) -> None:
         limits.count(**who)
 
 
-def test_a_visitor_reaches_their_limit_and_nobody_elses() -> None:
-    limits = Limits(visitor="2/minute")
+def test_a_visitor_reaches_their_limit_and_nobody_elses(limited: Callable[..., Limits]) -> None:
+    limits = limited(visitor="2/minute")
     counts(limits, 2, subject="a", address="192.0.2.1")
 
     with pytest.raises(TooManyQuestions) as refused:
@@ -21,8 +36,8 @@ def test_a_visitor_reaches_their_limit_and_nobody_elses() -> None:
     limits.count(subject="b", address="192.0.2.1")
 
 
-def test_new_tokens_do_not_help_an_address() -> None:
-    limits = Limits(address="3/minute")
+def test_new_tokens_do_not_help_an_address(limited: Callable[..., Limits]) -> None:
+    limits = limited(address="3/minute")
     for subject in "abc":
         limits.count(subject=subject, address="192.0.2.1")
 
@@ -31,8 +46,8 @@ def test_new_tokens_do_not_help_an_address() -> None:
     limits.count(subject="d", address="192.0.2.2")
 
 
-def test_one_line_has_many_addresses_of_ipv6() -> None:
-    limits = Limits(address="1/minute")
+def test_one_line_has_many_addresses_of_ipv6(limited: Callable[..., Limits]) -> None:
+    limits = limited(address="1/minute")
     limits.count(address="2001:db8:1:2::1")
     limits.count(address="::ffff:192.0.2.1")
 
@@ -42,8 +57,8 @@ def test_one_line_has_many_addresses_of_ipv6() -> None:
     limits.count(address="2001:db8:1:3::1")
 
 
-def test_all_together_reach_the_limit_of_the_service() -> None:
-    limits = Limits(service="2/day")
+def test_all_together_reach_the_limit_of_the_service(limited: Callable[..., Limits]) -> None:
+    limits = limited(service="2/day")
     limits.count(subject="a", address="192.0.2.1")
     limits.count()
 
@@ -51,14 +66,45 @@ def test_all_together_reach_the_limit_of_the_service() -> None:
         limits.count(subject="b", address="192.0.2.2")
 
 
-def test_a_refused_question_counts_nowhere() -> None:
-    limits = Limits(visitor="1/minute", address="2/minute")
+def test_a_refused_question_counts_nowhere(limited: Callable[..., Limits]) -> None:
+    limits = limited(visitor="1/minute", address="2/minute")
     limits.count(subject="a", address="192.0.2.1")
     for _ in range(5):
         with pytest.raises(TooManyQuestions):
             limits.count(subject="a", address="192.0.2.1")
 
     limits.count(subject="b", address="192.0.2.1")
+
+
+def test_a_window_moves(limited: Callable[..., Limits]) -> None:
+    limits = limited(visitor="2/second")
+    counts(limits, 2, subject="a")
+    with pytest.raises(TooManyQuestions) as refused:
+        limits.count(subject="a")
+    assert refused.value.retry_seconds == 1
+
+    deadline = monotonic() + 30
+    while True:
+        try:
+            limits.count(subject="a")
+            break
+        except TooManyQuestions:
+            assert monotonic() < deadline
+
+
+def test_what_servers_of_one_database_count_adds_up_and_names_nobody(database: URL) -> None:
+    one, other = (Limits(visitor="3/day", windows=Shared(database)) for _ in range(2))
+    counts(one, 2, subject="user:ada", address="192.0.2.1")
+    other.count(subject="user:ada", address="192.0.2.2")
+
+    for limits in (one, other):
+        with pytest.raises(TooManyQuestions) as refused:
+            limits.count(subject="user:ada", address="192.0.2.1")
+        assert 23 * 3600 < refused.value.retry_seconds <= 24 * 3600
+    with closing(database_at(database)) as opened, opened.reading() as connection:
+        names = {row.name for row in connection.execute(text("SELECT name FROM questions"))}
+    assert len(names) == 4
+    assert not any("ada" in name or "192.0" in name for name in names)
 
 
 @pytest.mark.parametrize(

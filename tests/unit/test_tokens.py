@@ -1,7 +1,9 @@
 import jwt
 import pytest
+from sqlalchemy import URL
 
 from assistant.errors import TokenExpired, TokenRefused
+from assistant.web.shared import Shared
 from assistant.web.tokens import Tokens, Visitor
 
 VISITOR = Visitor("user:ada", "https://example.org")
@@ -51,3 +53,11 @@ def test_anonymous_visitors_are_told_apart() -> None:
     assert one.subject != other.subject
     assert not one.named
     assert VISITOR.named
+
+
+def test_servers_of_one_database_read_the_tokens_of_each_other(database: URL) -> None:
+    first, second = (Tokens(secret=Shared(database).secret()) for _ in range(2))
+
+    assert second.read(first.sign(VISITOR)) == VISITOR
+    with pytest.raises(TokenRefused):
+        Tokens().read(first.sign(VISITOR))
