@@ -7,6 +7,8 @@ PORT ?= 7860
 DATA ?= ../shared/data
 SETS ?=
 SIZE ?=
+PART ?= citations
+SECONDS ?= 600
 BIN := .venv/bin
 INSTALLED := .venv/installed
 SUPPLY := .venv/supply/bin
@@ -14,7 +16,7 @@ NGINX := $(or $(shell command -v nginx),$(wildcard /usr/sbin/nginx),.venv/nginx/
 POSTGRESQL := $(firstword $(wildcard /usr/lib/postgresql/*/bin/initdb /usr/local/bin/initdb /usr/bin/initdb) .venv/postgresql/done)
 CHROMIUM := $(or $(shell command -v chromium),$(shell command -v chromium-browser),/usr/bin/chromium)
 
-.PHONY: run test check install browser nginx postgresql frameworks format evaluate bench load pictures lock audit sbom clean
+.PHONY: run test check install browser nginx postgresql frameworks fuzz format evaluate bench load pictures lock audit sbom clean
 
 run: install
 	@$(BIN)/assistant index seeds
@@ -77,6 +79,11 @@ postgresql: $(POSTGRESQL)
 # Two packages that carry React and Vue as files, beside the environment: nothing of them is run in Python.
 frameworks: install
 	@test -d .venv/frameworks || $(BIN)/python -m pip install --quiet --no-deps --target .venv/frameworks dash==4.4.1 nicegui==3.18.0
+
+# Properties of the tests for as long as is wished, led by the code that each input reaches: PART=citations or tokens.
+fuzz: install
+	@test -d .venv/atheris || $(BIN)/python -m pip install --quiet --no-deps --target .venv/atheris atheris==3.0.0
+	OMP_NUM_THREADS=1 PYTHONPATH=.venv/atheris $(BIN)/python -m tests.fuzz $(PART) -max_total_time=$(SECONDS)
 
 format: install
 	$(BIN)/ruff format .

@@ -13,7 +13,7 @@ from assistant.types import Citation, Claim, Doubt, Unsupported, Waiting
 from index import File, Passage, SourceNotFound
 from index.copies import stands_in, words
 
-OWN_MARK = re.compile(r"\s*\[\d+\]")
+OWN_MARK = re.compile(r"(?<!\s)\s*\[\d+\]")
 """Footnote marks of a document. In an answer [n] is ours; the quote keeps the document's own."""
 
 

@@ -12,6 +12,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any
+from unicodedata import category
 
 import typer
 
@@ -163,7 +164,7 @@ def sources(
     if id and as_json:
         print_json(found[0].as_dict() | {"text": text})
     elif id:
-        sys.stdout.write(text)
+        print_text(text)
     elif as_json:
         print_json([source.as_dict() for source in found])
     else:
@@ -721,17 +722,16 @@ def print_answer(answer: "Answer", paths: dict[str, str]) -> None:
 
     if answer.notice:
         say(answer.notice.message)
-    typer.echo(answer.text)
+    typer.echo(printable(answer.text, but="\n"))
     for citation in answer.citations:
         path = printable(paths.get(citation.passage.source, citation.passage.source))
-        typer.echo(f"\n[{citation.number}] {citation.label}\n    {path}:{citation.start}-{citation.end}")
+        typer.echo(f"\n[{citation.number}] {printable(citation.label)}\n    {path}:{citation.start}-{citation.end}")
         if citation.also_in:
-            typer.echo(f"    also in: {named(citation.also_in)}")
+            typer.echo(f"    also in: {printable(named(citation.also_in))}")
     if not answer.answered and answer.passages:
         nearest = answer.passages[0]
-        typer.echo(
-            f"\nNearest passage: {nearest.place}\n    {paths.get(nearest.source, nearest.source)}:{nearest.start}"
-        )
+        path = printable(paths.get(nearest.source, nearest.source))
+        typer.echo(f"\nNearest passage: {printable(nearest.place)}\n    {path}:{nearest.start}")
 
 
 def print_sources(found: list["Source"]) -> None:
@@ -741,6 +741,11 @@ def print_sources(found: list["Source"]) -> None:
         typer.echo(f"{source.id}  {printable(source.title)}\n    {printable(source.path)}  ({printable(facts)})")
         for path in source.paths[1:]:
             typer.echo(f"    {printable(path)}")
+
+
+def print_text(text: str) -> None:
+    """Print a document's text as it is stored; on a terminal, without what would steer it."""
+    sys.stdout.write(printable(text, but="\n\t") if sys.stdout.isatty() else text)
 
 
 def print_lines(lines: Iterable[str]) -> None:
@@ -754,9 +759,15 @@ def print_json(content: object) -> None:
     typer.echo(json.dumps(content, ensure_ascii=False, indent=2))
 
 
-def printable(text: str | None) -> str:
-    """Replace what would move the cursor or begin a line: names of files and titles are written by anybody."""
-    return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in text or "")
+def printable(text: str | None, but: str = "") -> str:
+    """Replace what would steer the terminal or begin a line: names of files, titles and texts are written by anybody.
+
+    but: what stays all the same, as every kind of space does.
+    """
+    return "".join(
+        sign if sign.isprintable() or category(sign) == "Zs" or sign in but else "\N{REPLACEMENT CHARACTER}"
+        for sign in text or ""
+    )
 
 
 def say(message: str) -> None:

@@ -56,7 +56,7 @@ PAST_CHARACTERS = 600
 """How much of the questions before is searched with, the oldest cut first: the embedding model reads 512 tokens."""
 ANSWER_CHARACTERS = 300
 """How much of the last answer is; in its first sentence it says what it is about."""
-MARK = re.compile(r"\s*\[\d+\]")
+MARK = re.compile(r"(?<!\s)\s*\[\d+\]")
 
 ALONE_WEIGHT, LEANING_WEIGHT, ANSWER_WEIGHT = 1.5, 0.7, 0.5
 """Of the ranking for the question as it is, where it stands alone and where it leans, and of that with the last answer;

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from functools import cache
 from itertools import pairwise
+from math import isfinite
 
 from index.terms import content_terms, terms
 
@@ -44,6 +45,9 @@ ROMAN = re.compile(r"\b([IVX]{1,6})(?:e|ème)\b")
 NEXT_WORD = re.compile(r"(?:(?:er|st|nd|rd|th)\b)?\s*(?:of\s+)?([^\W\d_]+)")
 LAST_WORD = re.compile(r"([^\W\d_]+)\s+(?:the\s+)?\Z")
 ISO_BEFORE = re.compile(r"\b\d{4}-(?:\d{2}-)?\Z")
+STOP_BEFORE = re.compile(r"[.!?]\s*[\"“«(]?\s*\Z")
+NEAR_CHARACTERS = 40
+"""How far before a number or a name a word or a stop is looked for."""
 WORD = re.compile(r"[^\W\d_]+(?:[-'’][^\W\d_]+)*")
 
 CONTRARIES: tuple[tuple[str, str], ...] = (
@@ -134,8 +138,8 @@ def facts(text: str, language: str | None) -> Facts:
     folded = [fold(word) for word in words]
     days, others = _digits_of(normal, language)
     return Facts(
-        (*others, *_written_out(normal, language)),
-        tuple(days),
+        _comparable((*others, *_written_out(normal, language))),
+        _comparable(days),
         frozenset(_months(folded)),
         frozenset(_names(normal, language)),
         frozenset(part for word in folded for part in {word, *re.split("[-']", word)}),
@@ -194,6 +198,11 @@ def fold(word: str) -> str:
     return "".join(sign for sign in decomposed if not unicodedata.combining(sign)).replace("œ", "oe").replace("æ", "ae")
 
 
+def _comparable(numbers: Iterable[frozenset[float]]) -> tuple[frozenset[float], ...]:
+    """Leave out the values that are too large for a float: such a number is not found in any text."""
+    return tuple(frozenset(filter(isfinite, values)) for values in numbers)
+
+
 def _digits_of(text: str, language: str | None) -> tuple[list[frozenset[float]], list[frozenset[float]]]:
     """Give the numbers in digits that are days, and the others."""
     scales = SCALES[_spelling(language)]
@@ -210,11 +219,12 @@ def _digits_of(text: str, language: str | None) -> tuple[list[frozenset[float]],
 
 def _is_day(text: str, number: re.Match[str]) -> bool:
     """Say whether a number stands beside the name of a month, or in a date like 2025-11-04."""
-    behind, before = NEXT_WORD.match(text, number.end()), LAST_WORD.search(text, 0, number.start())
+    near = max(number.start() - NEAR_CHARACTERS, 0)
+    behind, before = NEXT_WORD.match(text, number.end()), LAST_WORD.search(text, near, number.start())
     beside = [word[1] for word in (behind, before) if word]
     by_month = any(word == "May" or fold(word) in _month_numbers() for word in beside)
-    in_date = ISO_BEFORE.search(text, 0, number.start()) is not None
-    return number.group().isdigit() and int(number.group()) <= 31 and (by_month or in_date)
+    in_date = ISO_BEFORE.search(text, near, number.start()) is not None
+    return re.fullmatch(r"\d{1,2}", number.group()) is not None and int(number.group()) <= 31 and (by_month or in_date)
 
 
 def _written_out(text: str, language: str | None) -> Iterator[frozenset[float]]:
@@ -256,10 +266,10 @@ def _spelled(text: str, language: str) -> Iterator[frozenset[float]]:
                 current += value
             running = running or token not in ONES
         elif token in HUNDREDS[language]:
-            current = (current or 1) * 100
+            current = (current or 1.0) * 100
             running = True
         elif token in SCALES[language] and before is not None and not before.isdigit():
-            total += (current or 1) * SCALES[language][token]
+            total += (current or 1.0) * SCALES[language][token]
             current, running = 0.0, True
         elif token in ("et", "and") and running:
             pass
@@ -333,7 +343,9 @@ def _names(text: str, language: str | None) -> Iterator[str]:
         plain = word.group()
         if not plain[0].isupper() or fold(plain) in _month_numbers() or re.fullmatch("[IVX]+e?", plain):
             continue
-        begins = place == 0 or re.search(r"[.!?]\s*[\"“«(]?\s*$", text[: word.start()]) is not None
+        begins = (
+            place == 0 or STOP_BEFORE.search(text, max(word.start() - NEAR_CHARACTERS, 0), word.start()) is not None
+        )
         follows = found[place + 1].group()[0].isupper() if place + 1 < len(found) else False
         for part in re.split("[-']", plain):
             if len(part) > 1 and part[0].isupper() and (not begins or (follows and content_terms(part, language))):

@@ -25,9 +25,9 @@ from assistant.prompts import ANSWER_HUMAN, ANSWER_SYSTEM, PASSAGE, cannot_answe
 from assistant.types import Claim, Message, Notice, Said, Task, Waiting
 from index import Passage, detect
 
-MARKED = re.compile(r"(?s)(.*?)\s*((?:\s*\[\d+\])+[.!?]?)")
-"""A statement and the marks after it; the full stop may come behind the marks."""
-BEGINS_ANEW = re.compile(r"\s*(?:[^\s\[]|\[\d*[^\d\]])")
+MARKS = re.compile(r"\[\d{1,3}\](?:\s*\[\d{1,3}\])*[.!?]?")
+"""What stands after a statement; its full stop may come behind."""
+BEGINS_ANEW = re.compile(r"\s*(?!\[\d{0,3}\Z|\[\d{1,3}\])\S")
 """What comes after the marks of a statement and is not another mark, nor the beginning of one."""
 NUMBER = re.compile(r"\d+")
 FENCES = str.maketrans({"<": "‹", ">": "›", "[": "(", "]": ")"})
@@ -267,15 +267,15 @@ def claims(pieces: Iterable[str | None], refusal: str) -> Iterator[Claim | Waiti
     for piece in pieces:
         held += piece or ""
         given = False
-        while (match := MARKED.match(held)) and BEGINS_ANEW.match(held, match.end()):
-            yield _claim(match)
+        while (marks := MARKS.search(held)) and BEGINS_ANEW.match(held, marks.end()):
+            yield _claim(held[: marks.start()], marks.group())
             given = True
-            held = held[match.end() :]
+            held = held[marks.end() :]
         if not given:
             yield Waiting()
-    while match := MARKED.match(held):
-        yield _claim(match)
-        held = held[match.end() :]
+    while marks := MARKS.search(held):
+        yield _claim(held[: marks.start()], marks.group())
+        held = held[marks.end() :]
     if held.strip() and refusal.rstrip(".") not in held:
         yield Claim(held.strip(), ())
 
@@ -318,10 +318,10 @@ def latest(history: Sequence[Message], tokens: int, count: CountTokens) -> list[
     return kept
 
 
-def _claim(match: re.Match[str]) -> Claim:
-    text, marks = match.groups()
+def _claim(statement: str, marks: str) -> Claim:
+    text = statement.strip()
     stop = marks[-1] if marks[-1] in ".!?" and not text.endswith((".", "!", "?")) else ""
-    return Claim(text.strip() + stop, tuple(int(number) for number in NUMBER.findall(marks)))
+    return Claim(text + stop, tuple(int(number) for number in NUMBER.findall(marks)))
 
 
 def _fault(error: Exception) -> Fault:

@@ -9,10 +9,10 @@ from collections.abc import Callable
 
 IMAGE = re.compile(r"!\[([^\]]*)\](?:\([^)]*\)?|\[[^\]]*\])")
 LINK = re.compile(r"\[([^\]]*)\]\(\s*<?([^)\s>]*)[^)]*\)?")
-REFERENCE = re.compile(r"^\s*\[[^\]]+\]:\s*\S+.*$", re.MULTILINE)
-TAG = re.compile(r"<!--.*?(?:-->|$)|</?[A-Za-z!][^<>]*(?:>|$)", re.DOTALL)
-ADDRESS = re.compile(r"(?:\b[A-Za-z][A-Za-z0-9+.-]{1,20}://|\b(?:data|javascript|mailto|vbscript):|\bwww\.)\S+")
-MARKS = re.compile(r"\*\*|__|`+|^\s*#{1,6}\s|^\s*>\s", re.MULTILINE)
+REFERENCE = re.compile(r"^[^\S\n]*\[[^\]]+\]:\s*\S+.*$", re.MULTILINE)
+TAG = re.compile(r"<!--.*?(?:-->|$)|</?[A-Za-z!?][^<>]*(?:>|$)", re.DOTALL)
+ADDRESS = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]{1,20}://|\b(?:data|javascript|mailto|vbscript):|\bwww\.)\S+")
+MARKS = re.compile(r"\*\*|__|`+|^[^\S\n]*(?:#{1,6}|>)\s", re.MULTILINE)
 JOINERS = "\u200c\u200d"
 """Unseen, but Persian and emoji are written with them."""
 
@@ -22,10 +22,17 @@ def prose(text: str, stands: Callable[[str], bool]) -> str:
 
     stands: says whether an address stands in the documents; of others only the words remain.
     """
-    seen = "".join(map(_seen, text))
-    without = TAG.sub(" ", REFERENCE.sub(" ", LINK.sub(_words_of_link, IMAGE.sub(r" \1 ", seen))))
+    bare = "".join(map(_seen, text))
+    # What is taken out may have stood between the halves of something else: <**img …>.
+    while (barer := _without_marks(bare, stands)) != bare:
+        bare = barer
+    return bare
+
+
+def _without_marks(text: str, stands: Callable[[str], bool]) -> str:
+    without = TAG.sub(" ", REFERENCE.sub(" ", LINK.sub(_words_of_link, IMAGE.sub(r" \1 ", text))))
     kept = ADDRESS.sub(lambda found: found.group() if stands(found.group().rstrip(".,;:!?)»”\"'")) else " ", without)
-    return re.sub(r"\s+([,.])(?=\s|$)", r"\1", " ".join(MARKS.sub("", kept).split()))
+    return re.sub(r" ([,.])(?=\s|$)", r"\1", " ".join(MARKS.sub("", kept).split()))
 
 
 def _words_of_link(link: re.Match[str]) -> str:

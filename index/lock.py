@@ -24,7 +24,8 @@ def lock(folder: Path) -> Iterator[None]:
     # Not thread-local: a server may be closed by another thread than the one that opened it.
     held = FileLock(folder / "lock", thread_local=False)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        # The text of documents will stand in it: no other user of the computer reads it.
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         held.acquire(timeout=0)
     except Timeout:
         raise IndexLocked(

@@ -51,11 +51,12 @@ CELL_MARK = " | "
 """Between the cells of a table: a row is no line that goes on."""
 LAST_STOP = re.compile(r".*(?:[.!?…]\s|[。！？])", re.DOTALL)
 LAST_SPACE = re.compile(r".*\s", re.DOTALL)
-STOP = re.compile(r"[.!?…]+[\"'’»”)\]]*(?=\s|$)|[。！？]+[」』”）]*")
+STOP = re.compile(r"(?<![.!?…])[.!?…]+[\"'’»”)\]]*(?=\s|$)|[。！？]+[」』”）]*")
 QUOTATION = re.compile(
     f"«[^«»]{{0,{QUOTATION_CHARACTERS}}}»|“[^“”]{{0,{QUOTATION_CHARACTERS}}}”|„[^„“”]{{0,{QUOTATION_CHARACTERS}}}[“”]"
 )
 WORD = re.compile(r"\w")
+FLAGS_BEFORE = re.compile("[\U0001f1e6-\U0001f1ff]*\\Z")
 LONG_WORD_AND_STOP = re.compile(r"\w{5}\.$")
 COUNTED = re.compile(rf"(?:^|[\s('’])(?:{'|'.join(map(re.escape, BEFORE_A_NUMBER.split()))})\.$")
 
@@ -226,7 +227,7 @@ def _same_cluster(text: str, position: int) -> bool:
     if before == "\r":
         return after == "\n"
     if "\U0001f1e6" <= after <= "\U0001f1ff":
-        flags = re.search("[\U0001f1e6-\U0001f1ff]*$", text[max(position - 32, 0) : position])
+        flags = FLAGS_BEFORE.search(text, max(position - 32, 0), position)
         return flags is not None and len(flags.group()) % 2 == 1
     return (
         "\u200d" in (before, after)

@@ -1,6 +1,7 @@
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 from sqlalchemy import URL
 
 from tests.chroma import ChromaServer
@@ -8,6 +9,11 @@ from tests.network import close_network
 from tests.postgres import PostgresServer
 
 close_network()
+
+# A machine that is busy is no fault of what is tested. The second: --hypothesis-profile many
+settings.register_profile("few", max_examples=50, deadline=None)
+settings.register_profile("many", max_examples=10_000, deadline=None)
+settings.load_profile("few")
 
 
 @pytest.fixture(scope="session")

@@ -35,7 +35,7 @@ from assistant.web.page_routes import page_routes
 from assistant.web.panel import panel_routes
 from assistant.web.proxy import NO_PROXY, BehindProxy, Proxy
 from assistant.web.requests import HEADER, Identified
-from assistant.web.security import LOOPBACK_HOSTS, Guard, PageOnly
+from assistant.web.security import LOOPBACK_HOSTS, PROTOCOL, Guard, PageOnly
 from assistant.web.start import Start
 from assistant.web.streams import Places
 from assistant.web.texts import ENGLISH, FRENCH
@@ -174,6 +174,7 @@ def serve(
         )
         config = uvicorn.Config(
             app,
+            http=PROTOCOL,
             log_config=None,
             log_level="warning",
             server_header=False,

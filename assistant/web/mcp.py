@@ -21,6 +21,7 @@ from assistant.answer import MAX_QUESTION_CHARACTERS
 from assistant.errors import AssistantError, OwnerUnreachable
 from assistant.owner import Owner, owner_of
 from assistant.types import Answer
+from assistant.web.security import BODY_BYTES, PROTOCOL
 from assistant.web.streams import Places, answer_events
 from index import open_catalog
 from index.errors import IndexingError, InvalidFilter, SourceNotFound
@@ -41,7 +42,6 @@ PIECE_CHARACTERS = 20_000
 TEXT_CHARACTERS = 8_000
 """Where an answer, a quote or a passage is cut; with the usual sizes none is that long."""
 TITLE_CHARACTERS = 300
-BODY_BYTES = 64 * 1024
 
 INSTRUCTIONS = """\
 Answers questions from the user's own documents, with quotes that were checked against them, and says so when the \
@@ -239,7 +239,7 @@ def mcp_app(documents: Documents) -> "Starlette":
 
 def serve_http(documents: Documents, listener: "socket.socket") -> None:
     """Serve until interrupted, on a port of the loopback address."""
-    config = uvicorn.Config(mcp_app(documents), log_level="warning", server_header=False)
+    config = uvicorn.Config(mcp_app(documents), http=PROTOCOL, log_level="warning", server_header=False)
     uvicorn.Server(config).run(sockets=[listener])
 
 

@@ -1,5 +1,6 @@
 """What the page's script asks for beside Gradio: the list of conversations, and what becomes of each."""
 
+import re
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header
@@ -7,11 +8,15 @@ from fastapi.responses import PlainTextResponse, Response
 from pydantic import BaseModel, Field, StringConstraints
 from starlette.exceptions import HTTPException
 
+from assistant.types import Answer
 from assistant.web.conversations import TITLE_CHARACTERS, Conversations, Place, Turn, is_key
 from assistant.web.feedback import Reason
 from assistant.web.markup import label
 from assistant.web.start import Start
 from assistant.web.texts import Texts, texts_in
+
+_MARKDOWN = re.compile(r"[\\`*_\[\]<>!#|~$&]")
+"""What begins an image, a link, a tag or anything else that whoever reads Markdown does not show as it is."""
 
 Key = Annotated[str, Header(alias="X-Conversation-Key")]
 """The key that the browser made up."""
@@ -84,14 +89,29 @@ def _insist(found: bool) -> None:
 
 
 def _written(turn: Turn, texts: Texts) -> str:
-    parts = [f"## {' '.join(turn.question.split())}", turn.answer.text if turn.answer else turn.text]
+    parts = [
+        f"## {_plain(' '.join(turn.question.split()))}",
+        _with_numbers(turn.answer) if turn.answer else _plain(turn.text),
+    ]
     if turn.answer:
         parts += [
-            f"[{citation.number}] {label(citation.passage, texts)}\n" + _quoted(citation.quote)
+            f"[{citation.number}] {_plain(label(citation.passage, texts))}\n" + _quoted(citation.quote)
             for citation in turn.answer.citations
         ]
     return "\n\n".join(filter(None, parts))
 
 
+def _with_numbers(answer: Answer) -> str:
+    """Write the text of an answer; its own numbers are no links where nothing says where they lead."""
+    numbers = {f"[{citation.number}]" for citation in answer.citations}
+    pieces = re.split(r"(\[\d{1,3}\](?![:(]))", answer.text)
+    return "".join(piece if piece in numbers else _plain(piece) for piece in pieces)
+
+
 def _quoted(quote: str) -> str:
-    return "\n".join(f"> {line}" for line in quote.splitlines())
+    return "\n".join(f"> {_plain(line)}" for line in quote.splitlines())
+
+
+def _plain(text: str) -> str:
+    """Write a line so that Markdown sees nothing in it: a viewer would ask elsewhere for its images."""
+    return _MARKDOWN.sub(r"\\\g<0>", text)

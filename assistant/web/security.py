@@ -7,6 +7,7 @@ Starlette's BaseHTTPMiddleware holds streamed responses back.
 import json
 import logging
 from collections.abc import Collection, Mapping
+from typing import Literal
 
 from starlette._utils import get_route_path
 from starlette.concurrency import run_in_threadpool
@@ -20,6 +21,8 @@ from index.errors import StoreUnavailable
 
 log = logging.getLogger(__name__)
 
+PROTOCOL: Literal["h11"] = "h11"
+"""Reads requests, and no more than 64 kB of their headers; uvicorn's other way takes headers without end."""
 BODY_BYTES = 64 * 1024
 RETRY_SECONDS = "10"
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "[::1]"})

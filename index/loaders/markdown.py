@@ -63,7 +63,7 @@ def _headings(text: str) -> Iterator[_Heading]:
     code_left_out = FENCED.sub(lambda code: re.sub(r"[^\n]", " ", code[0]), text)
     for found in HEADING.finditer(code_left_out):
         level = len(found["marks"]) if found["marks"] else 1 if found["line"].startswith("=") else 2
-        words = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", found["marked"] or found["underlined"])
+        words = re.sub(r"!?\[([^\[\]]*)\]\([^)]{0,2000}\)", r"\1", found["marked"] or found["underlined"])
         words = re.sub(r"[*`]+|\b_+|_+\b", "", words).rstrip("# \t\r").strip()
         if words:
             yield _Heading(found.start(), found.end(), level, words)

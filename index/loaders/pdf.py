@@ -140,8 +140,8 @@ def _found(heading: _Heading, text: str, start: int) -> re.Match[str] | None:
 
 LINE_HYPHEN = "\ufffe"
 """What PDFium gives for a hyphen at the end of a line, and the two halves of the word on one line."""
-HALVES = re.compile(rf"(\w+){LINE_HYPHEN}(\w+)")
-COMPOUND = re.compile(r"\w+(?:-\w+)+")
+HALVES = re.compile(rf"\b(\w+){LINE_HYPHEN}(\w+)")
+COMPOUND = re.compile(r"\b\w+(?:-\w+)+")
 AFTER_A_HYPHEN = set("""il ils elle elles on ce ci là t être même mêmes dire vous nous moi""".split())  # noqa: SIM905
 """Second halves of French words that are written with a hyphen: peut-être, dit-il, celui-ci."""
 

@@ -1,5 +1,7 @@
 """The owner adds documents on the page: a real server and a real index, whose model and answers are faked."""
 
+import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -291,16 +293,27 @@ def test_axe_finds_nothing_serious(
     assert width <= 0
 
 
-def test_a_name_is_shown_letter_by_letter(visit: Visit, docs: Path) -> None:
-    name = "<img src=x onerror=alert(1)>.txt"
-    (docs / name).write_text("Un piège.", "utf-8")
+def test_names_are_shown_letter_by_letter(visit: Visit, docs: Path, stage: Stage) -> None:
+    lines = map(json.loads, Path("tests/browser/payloads.jsonl").read_text("utf-8").splitlines())
+    texts = {line["kind"]: re.sub(r"[/\0]", "\N{DIVISION SLASH}", line["text"]) for line in lines}.values()
+    files = [docs / f"{text[:60]}.txt" for text in texts]
+    for number, file in enumerate(files):
+        file.write_text(f"Un piège, {number}.", "utf-8")
     page = opened(visit)
+    tags = tags_in(page)
 
-    choose(page, docs / name)
+    choose(page, *files)
 
-    expect(page.locator("#documents .kept .open")).to_have_text(name.removesuffix(".txt"))
-    assert page.locator("#documents img").count() == 0
+    expect(page.locator("#documents .kept .open")).to_have_count(len(files))
+    names = [file.name for file in stage.uploads.list()]
+    assert {Path(name).stem for name in names} == {*titles(page)}
+    assert tags_in(page) - tags <= {"li"}
+    assert visit.foreign_requests == []
     assert visit.complaints == []
+
+
+def tags_in(page: Page) -> set[str]:
+    return set(page.locator("#documents *").evaluate_all("all => all.map((one) => one.localName)"))
 
 
 def test_where_nobody_may_add_anything_the_page_shows_nothing_of_it(stage: Stage, browser: Browser) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ import pytest
 
 from index.errors import UnreadableFile
 from index.sandbox import Limits, Sandbox
-from tests.files import WORD, archive, docx, paragraph, pdf, relations
+from tests.files import WORD, archive, docx, epub, paragraph, pdf, relations
 
 MEGABYTE = 1024 * 1024
 LIMITS = Limits()
@@ -75,6 +76,38 @@ def test_a_billion_laughs_in_a_web_page_are_not_expanded(sandbox: Sandbox, tmp_p
     text = "".join(document.page_content for document in documents)
     assert TEXT.strip() in text
     assert len(text) < 2 * len(TEXT)
+
+
+def test_what_a_document_names_elsewhere_is_not_read(sandbox: Sandbox, tmp_path: Path) -> None:
+    secret = written(tmp_path, "secret.txt", b"LE SECRET")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        elsewhere = f"http://127.0.0.1:{server.getsockname()[1]}/x"
+        for place in (secret.as_uri(), elsewhere):
+            declared = f'<!DOCTYPE d [<!ENTITY x SYSTEM "{place}"><!ENTITY % y SYSTEM "{place}"> %y;]>'
+            body = f'<w:document xmlns:w="{WORD}"><w:p><w:t>&x; {TEXT}</w:t></w:p></w:document>'
+            about = {"_rels/.rels": relations([("officeDocument", "word/document.xml")])}
+            page = f'<html><body><iframe src="{place}"></iframe><img src="{place}"><p>&x; {TEXT}</p></body></html>'
+            found = [
+                read(sandbox, written(tmp_path, "a.docx", archive(about | {"word/document.xml": declared + body}))),
+                read(sandbox, written(tmp_path, "a.html", (declared + page).encode())),
+                read(sandbox, written(tmp_path, "a.md", f"![x]({place})\n\n[x]: {place}\n\n{TEXT}".encode())),
+                read(sandbox, written(tmp_path, "a.epub", epub({"c.xhtml": f"<p>{TEXT}</p>"}, contents=declared))),
+                read(sandbox, written(tmp_path, "a.eml", f"Subject: x\r\nContent-Type: message/external-body; "
+                    f'access-type=URL; URL="{place}"\r\n\r\n{TEXT}'.encode())),
+            ]  # fmt: skip
+            assert any(TEXT.strip() in text for text in found)
+            assert not any("LE SECRET" in text for text in found)
+        server.settimeout(0)
+        with pytest.raises(BlockingIOError):
+            server.accept()
+
+
+def read(sandbox: Sandbox, file: Path) -> str:
+    """Give what is read of a file, or why it is not."""
+    try:
+        return "".join(document.page_content for document in sandbox.load(file))
+    except UnreadableFile as error:
+        return str(error)
 
 
 def test_names_that_lead_out_of_an_archive_are_written_nowhere(sandbox: Sandbox, tmp_path: Path) -> None:

@@ -165,11 +165,54 @@ def test_a_file_that_a_client_names_is_not_read(
     file = {"path": secret, "orig_name": "x.txt", "meta": {"_type": "gradio.FileData"}}
     named: Any = [{"role": "user", "content": [{"type": "file", "file": file}]}] if as_message else file
 
-    completed = [run(client, function, named) for function in functions_with_inputs(client)]
+    completed = [
+        run(client, function, *[named] * len(function["inputs"])) for function in functions_with_inputs(client)
+    ]
 
     assert any(message["success"] is False for message in completed)
     assert "the secret" not in json.dumps(completed)
     assert not [path for path in gradio_folder().rglob("*") if path.is_file()]
+
+
+def test_what_was_said_before_is_never_taken_from_a_browser(client: httpx.Client) -> None:
+    config = client.get("/config").json()
+    kinds = {component["id"]: component["type"] for component in config["components"]}
+
+    assert {kinds[id] for each in config["dependencies"] for id in each["inputs"]} == {"textbox"}
+
+
+def test_nobody_else_sees_or_stops_a_conversation_whatever_they_say_of_themselves(
+    client: httpx.Client, app: FastAPI
+) -> None:
+    mine, theirs, id = "a" * 64, "b" * 64, "c" * 32
+    show, answer, stop = functions_with_inputs(client)
+    asked = run(client, answer, "Quand fut signé l'armistice ?", place(mine, id))
+    assert "Rethondes" in json.dumps(run(client, show, place(mine, id)))
+
+    seen = [
+        run(client, function, *["Et ?"] * (len(function["inputs"]) - 1), forged)
+        for function in (show, stop)
+        for forged in (
+            place(theirs, id),
+            place(theirs, "d" * 32, leaves=id),
+            place(theirs, id, replaces=1),
+            place("", id),
+            place(mine.upper(), id),
+            place("%" * 64, id),
+            json.dumps({"key": [mine], "conversation": id}),
+            json.dumps({"owner": mine, "conversation": id}),
+            f"{place(theirs, id)}{place(mine, id)}",
+            None,
+        )
+    ]
+
+    assert asked["success"]
+    assert not any("Rethondes" in json.dumps(message) for message in seen)
+    assert "Rethondes" in json.dumps(run(client, show, place(mine, id)))
+
+
+def place(key: str, conversation: str, **more: object) -> str:
+    return json.dumps({"key": key, "conversation": conversation, **more})
 
 
 def functions_with_inputs(client: httpx.Client) -> list[dict[str, Any]]:
@@ -177,12 +220,11 @@ def functions_with_inputs(client: httpx.Client) -> list[dict[str, Any]]:
     return [each for each in dependencies if each["inputs"]]
 
 
-def run(client: httpx.Client, function: dict[str, Any], value: object) -> dict[str, Any]:
-    """Call a function as the page does, with one value for all its inputs; give how it ended."""
+def run(client: httpx.Client, function: dict[str, Any], *data: object) -> dict[str, Any]:
+    """Call a function as the page does; give how it ended."""
     session = secrets.token_hex(8)
-    data = [value] * len(function["inputs"])
     client.post(
-        "/gradio_api/queue/join", json={"data": data, "fn_index": function["id"], "session_hash": session}
+        "/gradio_api/queue/join", json={"data": [*data], "fn_index": function["id"], "session_hash": session}
     ).raise_for_status()
     with client.stream("GET", f"/gradio_api/queue/data?session_hash={session}") as stream:
         messages = (json.loads(line.removeprefix("data: ")) for line in stream.iter_lines() if line)

@@ -75,3 +75,17 @@ def test_the_links_of_the_documents_lead_somewhere():
     for document in [*Path().glob("*.md"), *Path("docs").glob("*.md")]:
         for target in re.findall(r"\]\((?!http)([^)#]+)\)", document.read_text("utf-8")):
             assert (document.parent / target).exists(), f"{document}: {target}"
+
+
+def test_every_rule_of_security_names_a_test_that_there_is():
+    security = Path("SECURITY.md").read_text("utf-8")
+    rules = re.findall(r"^- (?:.+\n)(?:  .+\n)*", security, re.MULTILINE)
+    problems = [line for line in security.partition("## Open problems")[2].splitlines() if line.startswith("| ")][2:]
+
+    assert len(rules) >= 25
+    assert len(problems) >= 8
+    for rule in rules + problems:
+        named = re.findall(r"\[(test_\w+).*?\]\((tests/\w+/\1\.py)\)", rule)
+        assert named, rule
+        for _, file in named:
+            assert "\ndef test_" in Path(file).read_text("utf-8"), file

@@ -95,3 +95,8 @@ def test_a_folder_that_cannot_be_made_is_refused_with_its_path(tmp_path: Path) -
     (tmp_path / "file").touch()
     with pytest.raises(StoreUnavailable, match="INDEX_PATH"), lock(tmp_path / "file" / "index"):
         pass
+
+
+def test_the_folder_of_an_index_is_for_its_user_alone(tmp_path: Path) -> None:
+    with lock(tmp_path / "index"):
+        assert (tmp_path / "index").stat().st_mode & 0o777 == 0o700
