@@ -75,8 +75,7 @@ def index_records(
     files.mkdir(parents=True, exist_ok=True)
     for key, record in by_key.items():
         (files / f"{key}.txt").write_bytes(_content(record))
-    # Never on a server of the user's, whatever INDEX_CHROMA_URL says.
-    settings = IndexSettings(path=_store(folder), chroma_url=None, chroma_key=None, chroma_database=None)
+    settings = folder_settings(_store(folder))
     opened = own(
         settings, replace(recipe(settings), reader=lambda _: nullcontext(_as_it_stands(by_key))), open_or_create
     )
@@ -91,6 +90,11 @@ def index_records(
         opened.close()
         raise
     return opened
+
+
+def folder_settings(folder: Path) -> IndexSettings:
+    """Give the settings of an index that is in its folder whole: never on a server of the user's, whatever is set."""
+    return IndexSettings(path=folder, chroma_url=None, chroma_key=None, chroma_database=None, catalog_url=None)
 
 
 def corpus_key(records: Sequence[Record]) -> str:

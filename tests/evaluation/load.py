@@ -48,11 +48,11 @@ import platformdirs
 from prometheus_client.parser import text_string_to_metric_families
 
 from assistant.build import open_assistant
-from assistant.evaluation.corpus import corpus_key, default_cache, kept_index
+from assistant.evaluation.corpus import corpus_key, default_cache, folder_settings, kept_index
 from assistant.evaluation.data import Record, read_questions
 from assistant.owner import Owner, owner_of
 from assistant.settings import AssistantSettings
-from index import IndexSettings, open_index
+from index import open_index
 from index.build import open_matching, own, recipe
 from tests.evaluation.bench import RandomEmbeddings, by_turns, random_recipe, synced, tell, words_of, write_random
 from tests.processes import Tell, run
@@ -129,7 +129,7 @@ def kept_load_index(records: Sequence[Record], chunks: int, cache: Path) -> Path
             made = shutil.copytree(opened.folder, Path(scratch) / "index")
             docs = Path(scratch) / "docs"
             write_random(docs, chunks - real, words_of([record.text for record in records]))
-            settings = IndexSettings(path=made)
+            settings = folder_settings(made)
             filling = random_recipe(recipe(settings).name, RandomEmbeddings(vectors))
             with own(settings, filling, open_matching) as index:
                 synced(index, docs)
@@ -139,7 +139,7 @@ def kept_load_index(records: Sequence[Record], chunks: int, cache: Path) -> Path
 
 def alone(tell: Tell, folder: Path, questions: list[str], seconds: float) -> None:
     """Do what a server does in a loop without one, for so many seconds in all, and tell how often in a second."""
-    with open_index(IndexSettings(path=folder)) as index:
+    with open_index(folder_settings(folder)) as index:
         assistant = open_assistant(index, AssistantSettings())
         assistant.load()
         retriever, (vectors, _) = index.retriever(PASSAGES), index._followers
@@ -170,10 +170,11 @@ def server(index: Path, scratch: Path) -> Iterator[tuple[Owner, int]]:
         "ASSISTANT_API_KEYS": str(scratch / "keys.json"),
         "ASSISTANT_UPLOADS": "none",
     }
+    environment = {name: value for name, value in os.environ.items() if not name.endswith(("_URL", "_KEY"))}
     command = [sys.executable, "-m", "assistant", "serve", "--port", str(free_port())]
     log = scratch / "server.log"
     with log.open("wb") as said:
-        process = subprocess.Popen(command, cwd=scratch, env=os.environ | own_files, stdout=said, stderr=said)
+        process = subprocess.Popen(command, cwd=scratch, env=environment | own_files, stdout=said, stderr=said)
     try:
         deadline = time.monotonic() + PATIENCE_SECONDS
         while not ((owner := owner_of(index)) and is_ready(owner)):

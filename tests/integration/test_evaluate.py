@@ -33,6 +33,7 @@ QUESTIONS = [
 ]
 
 
+NO_DATABASE = "postgresql://nobody@127.0.0.1:9/nobody"
 NOBODY = "http://127.0.0.1:9"
 """Where no server listens."""
 
@@ -61,7 +62,7 @@ def done(folder, home) -> subprocess.CompletedProcess:
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("INDEX_", "ASSISTANT_"))}
     return subprocess.run(
         [sys.executable, "-m", "tests.network", "evaluate", folder, "--json", "--plot", home / "curve.svg"],
-        env=inherited | {"XDG_CACHE_HOME": str(home), "INDEX_CHROMA_URL": NOBODY},
+        env=inherited | {"XDG_CACHE_HOME": str(home), "INDEX_CHROMA_URL": NOBODY, "INDEX_CATALOG_URL": NO_DATABASE},
         capture_output=True,
         text=True,
         encoding="utf-8",
