@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from assistant.answer import Assistant
 
 AT_ONCE = 2
-WAITING = 8
+WAITING = 24
+"""Fewer than the threads that each of them holds: 40, of the API and the page together."""
 LATELY = 0.2
 """What the last answer counts in how long answers take of late."""
 RESTART_SECONDS = 10
