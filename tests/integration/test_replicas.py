@@ -30,7 +30,8 @@ PATIENCE_SECONDS = 300
 ORIGIN = "https://pages.example"
 VISITORS = 4
 """How many questions a visitor may ask a day."""
-MILLS = 400
+MILLS = 300
+"""More than are embedded at once: some are still to be embedded when the first one is told as done."""
 STEADY = {"phare.txt": "Le phare de Cordouan fut achevé en 1611.", "pain.txt": "Le pain coûte un euro à Royan."}
 QUESTION = "Quand le phare de Cordouan fut-il achevé ?"
 

@@ -7,7 +7,9 @@ import pytest
 from pydantic import ValidationError
 from sqlalchemy import URL
 
-from index import Index, IndexSettings, following, plan, removal
+from assistant.settings import AssistantSettings
+from assistant.web.uploads import Uploads
+from index import Index, IndexSettings, SyncQueue, following, plan, removal
 from index.build import Recipe, export_index, import_index, open_matching, open_or_create, own, rebuild
 from index.errors import EmbeddingMismatch, IndexingError
 from index.stop import NEVER
@@ -137,6 +139,16 @@ def test_a_rebuild_takes_the_place_of_the_catalog_and_replicas_go_over_to_it(
             replica.follow()
         with pytest.raises(EmbeddingMismatch):
             found(replica, "blé")
+
+
+def test_documents_are_added_on_the_page_only_to_a_folder_that_somebody_named_for_all(
+    tmp_path: Path, database: URL
+) -> None:
+    with own(settings(tmp_path, "a", database), RECIPE, open_or_create) as index, SyncQueue(index) as queue:
+        assert Uploads.of(AssistantSettings(), index, queue) is None
+        named = Uploads.of(AssistantSettings(uploads_path=tmp_path / "mounted"), index, queue)
+        assert named is not None
+        assert named.folder == tmp_path / "mounted"
 
 
 def test_an_index_goes_from_a_folder_into_a_database_and_back(tmp_path: Path, database: URL, docs: Path) -> None:
