@@ -329,6 +329,8 @@ class Index:
         """Up to where the catalog was followed, as far as others may write to it."""
         self._sample: Vector | None = None
         """Vectors of chunks by chance, None after a change."""
+        self._languages: set[str] | None = None
+        """Those of the documents, None after a change: to ask for them looks at every document."""
         self._settings = settings
         self._recipe = recipe
         self._resources = resources
@@ -499,9 +501,15 @@ class Index:
             sample = self._sample = self.catalog.by_chance(BY_CHANCE)
         return sample
 
+    def _known_languages(self) -> set[str]:
+        languages = self._languages
+        if languages is None:
+            languages = self._languages = self.catalog.languages()
+        return languages
+
     def _search_terms(self, query: str, k: int, documents: Set[str] | None) -> "Ranking":
         _, lexical = self._followers
-        terms = query_terms(query, [None, *self.catalog.languages()])
+        terms = query_terms(query, [None, *self._known_languages()])
         if documents is None:
             return lexical.search(terms, k)
         near = _of(documents, lexical.search(terms, k * LOOKED_THROUGH))
@@ -546,7 +554,7 @@ class Index:
         with self._applying:
             for follower in followers:
                 follow(self.catalog, follower, stop=stop)
-            self._sample = None
+            self._sample = self._languages = None
 
     @property
     def _followers(self) -> "tuple[VectorIndex, LexicalIndex]":

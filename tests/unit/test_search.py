@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 
-from index import File, Filter, Passage
+from index import File, Filter, IndexSettings, Passage, plan
+from index.build import open_or_create, own
 from index.search import DEPTHS, LEXICAL_WEIGHT, HybridRetriever, fused, standardised
-from tests.fakes import HashingEmbeddings, passage
+from tests.fakes import HashingEmbeddings, paragraph_recipe, passage
 
 PASSAGES = {name: passage(f"texte {name}", start=at, section="Chapitre 1") for at, name in enumerate("abc")}
 
@@ -154,3 +155,22 @@ def test_a_passage_is_the_same_after_the_way_through_langchain():
     [document] = retriever.invoke("question")
 
     assert Passage.from_document(document) == before
+
+
+def test_a_language_that_comes_with_a_sync_is_searched_from_then_on(tmp_path):
+    docs = tmp_path / "docs"
+    docs.mkdir()
+
+    def synced(name, text):
+        (docs / name).write_text(text, encoding="utf-8")
+        index.sync(plan([docs], index.catalog), lambda _: None)
+
+    with own(
+        IndexSettings(path=tmp_path / "index"), paragraph_recipe("hashing", dimension=32), open_or_create
+    ) as index:
+        synced("fr.txt", "Le chat dort depuis ce matin, et personne ne le réveille.")
+        retriever = index.retriever(2)
+        assert not retriever.lexical("the sleeping cats", 2, None)
+
+        synced("en.txt", "A cat has been sleeping since this morning, and nobody wakes it.")
+        assert len(retriever.lexical("the sleeping cats", 2, None)) == 1
