@@ -47,6 +47,10 @@ BEFORE_A_NUMBER = (
 
 LINE = re.compile(r"[^\n\r\v\f\x1c-\x1e\x85\u2028\u2029]+")
 LIST_MARK = re.compile(r"\s*\w{1,3}[.)]\s")
+LISTED = re.compile(r"(?:^|[\s(])[a-z]{1,5}\)", re.IGNORECASE)
+"""What begins the items of a list, for pysbd."""
+LISTED_ITEMS = 50
+"""A piece with more of them is no prose, and would take the rules half a minute."""
 CELL_MARK = " | "
 """Between the cells of a table: a row is no line that goes on."""
 LAST_STOP = re.compile(r".*(?:[.!?…]\s|[。！？])", re.DOTALL)
@@ -132,9 +136,11 @@ def _goes_on(text: str, paragraph: Span, start: int, line: str) -> bool:
 def _cut(piece: str, language: str) -> tuple[Span, ...]:
     copy = _plain(piece)
     rules = language if language in LANGUAGE_CODES else RELATED_RULES.get(language, "en")
-    # A processor is made for each text: threads share nothing but the rules. Segmenter.segment() is not safe.
-    found = _located(copy, _segmenter(rules).processor(copy).process()) or _by_stops(copy)
-    return tuple(_joined(copy, _stripped(copy, _bounded(copy, found)), language))
+    found = None
+    if len(LISTED.findall(copy)) <= LISTED_ITEMS:
+        # A processor is made for each text: threads share nothing but the rules. Segmenter.segment() is not safe.
+        found = _located(copy, _segmenter(rules).processor(copy).process())
+    return tuple(_joined(copy, _stripped(copy, _bounded(copy, found or _by_stops(copy))), language))
 
 
 @cache

@@ -4,7 +4,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from langchain_core.documents import Document
 from tokenizers import Tokenizer
@@ -56,7 +56,6 @@ TOKENIZERS = pytest.mark.parametrize("token_spans", [word_spans, unigram_spans, 
 
 
 @TOKENIZERS
-@settings(max_examples=150, deadline=None)
 @given(text=NASTY, chunk_tokens=st.integers(8, 40), overlap_tokens=st.integers(0, 8))
 @example(text="Encore. " * 200, chunk_tokens=10, overlap_tokens=4)
 @example(text="e\u0301" * 300, chunk_tokens=9, overlap_tokens=0)

@@ -602,7 +602,7 @@ HEADINGS = st.from_regex(r"#{1,3} [A-C]{1,3}\n", fullmatch=True)
 LINES = st.text(alphabet="ab é😀\u00ad\ufb01\0.\n", max_size=120).map(lambda line: line.replace("#", "") + "\n")
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(pieces=st.lists(st.one_of(HEADINGS, LINES), max_size=12))
 @example(pieces=["# B\n", "# A\n", "# B\n"])
 @example(pieces=["### A\n", "### B\n"] * 6)
