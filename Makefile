@@ -16,7 +16,7 @@ NGINX := $(or $(shell command -v nginx),$(wildcard /usr/sbin/nginx),.venv/nginx/
 POSTGRESQL := $(firstword $(wildcard /usr/lib/postgresql/*/bin/initdb /usr/local/bin/initdb /usr/bin/initdb) .venv/postgresql/done)
 CHROMIUM := $(or $(shell command -v chromium),$(shell command -v chromium-browser),/usr/bin/chromium)
 
-.PHONY: run test check install browser nginx postgresql frameworks fuzz format evaluate bench load pictures lock audit sbom clean
+.PHONY: run test check install browser nginx postgresql frameworks fuzz format evaluate bench load soak pictures lock audit sbom clean
 
 run: install
 	@$(BIN)/assistant index seeds
@@ -103,6 +103,11 @@ bench: install browser
 # machine. For a try: make load SIZE="--people 1 10 --seconds 20 --chunks 5000 --real-chunks 300"
 load: install
 	$(BIN)/python -m tests.evaluation.load $(DATA)/*/ $(SIZE)
+
+# Memory of a server over 5,000 questions and 200 syncs, of which it may grow by 5 %. About an hour; for a try:
+# make soak SIZE="--questions 500 --syncs 40", and ASSISTANT_READER=none asks ten times as fast.
+soak: install
+	$(BIN)/python -m tests.evaluation.soak $(DATA)/piaf_fr $(SIZE)
 
 # Of the page in README; of a server that is running: make run in another terminal.
 pictures: install browser

@@ -452,6 +452,10 @@ def reported() -> Iterator[None]:
     except (IndexingError, AssistantError, OSError) as error:
         say(str(error))
         raise typer.Exit(FAILED) from error
+    except UnicodeDecodeError as error:
+        # Whatever else is read is bytes, or JSON whose faults are told above.
+        say(f".env is not text in UTF-8 ({error.reason} at byte {error.start}). Save it as that, or delete it")
+        raise typer.Exit(USAGE) from error
     except KeyboardInterrupt as error:
         say("Stopped. Nothing was changed" if isinstance(error, Stopped) else "Stopped")
         raise typer.Exit(STOPPED) from error
@@ -662,13 +666,14 @@ def catalog_as_it_is(settings: "IndexSettings") -> Iterator["Catalog"]:
 
 def load(assistant: "Assistant") -> None:
     """Load the models beside the server that starts; what fails is said, and tried again until it is done."""
+    from assistant.errors import AssistantError
     from index import IndexingError
 
     said = ""
     while not assistant.ready:
         try:
             assistant.load()
-        except IndexingError as error:
+        except (AssistantError, IndexingError) as error:
             if str(error) != said:
                 said = str(error)
                 logging.getLogger(__name__).error("%s", said)

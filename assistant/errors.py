@@ -6,10 +6,13 @@ AssistantError
 ├── ModelUnavailable    the language model's package, key or server is missing
 ├── ModelFailed         the language model broke off or answered with an error
 ├── TracesUnavailable   what would send traces is not installed
+├── ReaderUnavailable   the weights of the embedded reader are damaged or missing
 ├── OwnerUnreachable    the server that owns the index does not answer
 ├── RateLimited         too many requests; try again after a while
 │   └── TooManyQuestions  of a visitor, an address, or all
 ├── KeyNotFound         no API key with this id
+├── KeysUnreadable      the file of the API keys is damaged, or not for us to read
+├── ConversationsUnavailable  the file of the conversations is damaged or gone, or its disk full
 ├── OriginNotListed     a page that may not embed the chat
 ├── UploadRefused       a file that is not taken in
 │   ├── FileTooLarge    longer than one file may be
@@ -47,6 +50,10 @@ class TracesUnavailable(AssistantError):
     """What would send traces is not installed."""
 
 
+class ReaderUnavailable(AssistantError):
+    """The weights of the embedded reader are damaged or missing."""
+
+
 class OwnerUnreachable(AssistantError):
     """The server that owns the index does not answer, or broke off."""
 
@@ -69,6 +76,14 @@ class TooManyQuestions(RateLimited):
 
 class KeyNotFound(AssistantError):
     """There is no API key with this id."""
+
+
+class KeysUnreadable(AssistantError):
+    """The file of the API keys is damaged, or this user may not read it."""
+
+
+class ConversationsUnavailable(AssistantError):
+    """The file of the conversations cannot be read or written to."""
 
 
 class OriginNotListed(AssistantError):

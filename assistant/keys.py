@@ -15,8 +15,9 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 
 from filelock import FileLock
+from pydantic import TypeAdapter, ValidationError
 
-from assistant.errors import KeyNotFound
+from assistant.errors import KeyNotFound, KeysUnreadable
 
 PREFIX = "sourcier-"
 
@@ -32,6 +33,9 @@ class Key:
     """ISO 8601, in UTC."""
     hash: str
     """SHA-256 of the key, hexadecimal."""
+
+
+KEYS = TypeAdapter(list[Key])
 
 
 class Keys:
@@ -62,16 +66,26 @@ class Keys:
         return revoked[0]
 
     def all(self) -> list[Key]:
-        """List the keys, oldest first."""
+        """List the keys, oldest first.
+
+        Raises:
+            KeysUnreadable: the file is damaged, or not for this user.
+        """
         try:
             state = self._path.stat()
+            seen = (state.st_ino, state.st_mtime_ns)
+            with self._lock:
+                if self._read[0] != seen:
+                    self._read = seen, KEYS.validate_json(self._path.read_bytes())
+                return self._read[1]
         except FileNotFoundError:
             return []
-        seen = (state.st_ino, state.st_mtime_ns)
-        with self._lock:
-            if self._read[0] != seen:
-                self._read = seen, [Key(**row) for row in json.loads(self._path.read_text("utf-8"))]
-            return self._read[1]
+        except (OSError, ValidationError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is damaged"
+            raise KeysUnreadable(
+                f"The API keys in {self._path} cannot be read: {reason}. Let this user read it or put a backup in its "
+                "place; or delete it and make other keys: assistant keys create NAME"
+            ) from error
 
     def find(self, key: str) -> Key | None:
         """Give what is known of a key; None if it is not one of these."""

@@ -9,6 +9,7 @@ from threading import Event, Thread
 from watchfiles import watch
 
 from index import Stopped, SyncQueue, SyncReport
+from index.database import identity
 
 QUIET_MILLISECONDS = 500
 """A change is followed once nothing has changed for so long,"""
@@ -94,7 +95,7 @@ def _synced(folder: Path, queue: SyncQueue, stopped: Event) -> SyncReport:
 
 def _changes(folder: Path, ignored: Path, stopped: Event) -> Iterator[None]:
     """Yield at the beginning and after each burst of changes, for as long as the folder is there and the same."""
-    before = _identity(folder)
+    before = identity(folder)
     if before is None:
         # The sync says what is wrong.
         yield
@@ -114,14 +115,5 @@ def _changes(folder: Path, ignored: Path, stopped: Event) -> Iterator[None]:
         if changes or not begun:
             yield
         begun = True
-        if _identity(folder) != before:
+        if identity(folder) != before:
             return
-
-
-def _identity(folder: Path) -> tuple[int, int] | None:
-    """Tell a folder from another of its name, as one that is mounted there; None where there is none."""
-    try:
-        status = folder.stat()
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino

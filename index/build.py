@@ -384,8 +384,9 @@ class Index:
         Raises IndexingError where chunks would be longer than the model reads, what sync raises, and Stopped where
         somebody asked to stop before anything was done.
         """
-        if self._settings.chroma_url:
-            # A server is asked before the long work; what it missed, it gets though no file has changed since.
+        if self._settings.chroma_url or "_opened_followers" in vars(self):
+            # A server is asked before the long work. What an index missed, while its server was away or its disk full,
+            # it gets though no file has changed since.
             self._follow(NEVER)
         if not (plan.put or plan.point or plan.remove):
             self.catalog.remember(plan.roots)

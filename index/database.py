@@ -82,6 +82,8 @@ class SqliteFile:
         self.place: Place = path
         self.index = str(path.parent)
         self._path = path
+        self._file: tuple[int, int] | None = None
+        """Which file this is, once it has been used."""
         self._engine = _sqlite(path)
         self._writing_engine = self._engine.execution_options(begin="BEGIN IMMEDIATE")
 
@@ -101,14 +103,24 @@ class SqliteFile:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """Read a snapshot of the log of the database."""
-        with self._translated(), self._engine.begin() as connection:
+        with self._there(), self._translated(), self._engine.begin() as connection:
             yield connection
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
         """Hold the lock of the file from the beginning."""
-        with self._translated(), self._writing_engine.begin() as connection:
+        with self._there(), self._translated(), self._writing_engine.begin() as connection:
             yield connection
+
+    @contextmanager
+    def _there(self) -> Iterator[None]:
+        """Raise where the file was deleted or replaced: the connections would go on with what nobody finds again."""
+        if self._file and self._file != identity(self._path):
+            raise StoreUnavailable(
+                f"The catalog {self._path} is gone, or another is in its place. Put it back, or start Sourcier again."
+            )
+        yield
+        self._file = self._file or identity(self._path)
 
     @contextmanager
     def turn(self, _: Stop) -> Iterator[None]:
@@ -259,6 +271,15 @@ class PostgreSQL:
             yield
         except (DBAPIError, PoolTimeout) as error:
             raise _unavailable(f"database {self.index}", _reason(error), WHAT_POSTGRESQL_SAYS, AGAIN) from error
+
+
+def identity(path: Path) -> tuple[int, int] | None:
+    """Tell a file or folder from another of its name, as one that is mounted there; None where there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def postgresql_url(written: str) -> URL:

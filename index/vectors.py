@@ -11,9 +11,10 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import threading
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -71,6 +72,9 @@ class Store(Protocol):
 
     def clear(self) -> None:
         """Forget everything."""
+
+    def whole(self) -> AbstractContextManager[object]:
+        """Let nobody search while it is cleared, where that would fail."""
 
     def checksum(self) -> str:
         """Sum up the files, as far as they are ours."""
@@ -212,7 +216,7 @@ class VectorIndex:
 
     def clear(self) -> None:
         """Forget everything; the files of a folder go too, for Chroma keeps what it deletes."""
-        with self._store.translated():
+        with self._store.translated(), self._store.whole():
             self._store.clear()
             self._collection = self._store.open()
 
@@ -247,7 +251,7 @@ class VectorIndex:
             StoreLost: the server does not have the collection any more.
             StoreUnavailable: the folder cannot be read, the server does not answer.
         """
-        with self._store.translated():
+        with self._store.translated(), self._store.whole():
             nearest = _nearest(self._collection, vector, min(k, self._store.rows_at_once))
             return [(id, 1 - distance) for id, distance in nearest]
 
@@ -272,6 +276,7 @@ class Folder:
     def __init__(self, path: Path) -> None:
         """Open a folder that is healthy or not there yet."""
         self._path = path
+        self._whole = threading.Lock()
         with self.translated():
             self._client = _client(path)
 
@@ -297,6 +302,10 @@ class Folder:
         _remove(self._path)
         overwrite_memory()
         self._client = _client(self._path)
+
+    def whole(self) -> AbstractContextManager[object]:
+        """Let whoever searches, for some milliseconds, and whoever clears wait for each other."""
+        return self._whole
 
     def checksum(self) -> str:
         """Sum up the HNSW files."""
@@ -394,6 +403,10 @@ class Server:
         with self.translated():
             self.clear()
         self.close()
+
+    def whole(self) -> AbstractContextManager[object]:
+        """Do nothing: a search that finds no collection says so."""
+        return nullcontext()
 
     def checksum(self) -> str:
         """Give nothing: the files are the server's."""

@@ -1,7 +1,9 @@
 """Processes of a test, to be killed: each is a fork of one that has imported everything, and so is there at once."""
 
+import ctypes
 import logging
 import multiprocessing
+import resource
 from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -40,6 +42,21 @@ def listen(said: Connection) -> Iterator[Any]:
             yield said.recv()
         except (EOFError, OSError):
             return
+
+
+def limit_files(size: int) -> None:
+    """Let no file grow beyond this size, in bytes."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+
+def obey_permissions() -> None:
+    """Take from the superuser, if this is one, the right to write where permissions forbid it."""
+    library = ctypes.CDLL(None, use_errno=True)
+    header = (ctypes.c_uint32 * 2)(0x20080522, 0)
+    capabilities = (ctypes.c_uint32 * 6)()
+    assert library.capget(header, capabilities) == 0
+    capabilities[0] &= ~0b1110  # effective: CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER
+    assert library.capset(header, capabilities) == 0
 
 
 class Telling(logging.Handler):

@@ -109,6 +109,18 @@ def cut_after(*pieces: str) -> Act:
     return act
 
 
+def garbage_after(garbage: bytes, *pieces: str) -> Act:
+    """Stream pieces, then an event that is none."""
+
+    def act(handler: Handler) -> None:
+        handler.begin()
+        for piece in pieces:
+            handler.piece(piece)
+        handler.wfile.write(b"data: " + garbage + b"\n\n")
+
+    return act
+
+
 def killed_after(*pieces: str) -> Act:
     """Stream pieces in chunks, and lose the connection."""
 

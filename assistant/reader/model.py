@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load
 from torch import Tensor
 
+from assistant.errors import ReaderUnavailable
 from assistant.reader.network import ANSWER_TOKENS, Encoded, PairTokenizer, ReadingNetwork, share_encoder
 from assistant.reader.reading import Reading, ReadSentence, Span, sigmoid
 from assistant.statements import statements
@@ -96,13 +97,20 @@ def best_span(logits: np.ndarray) -> tuple[int, int]:
     return int(first), int(last)
 
 
-def stored_weights() -> dict[str, Tensor]:
-    """Read the weights that come with the package, once their hash is known to be right."""
-    content = WEIGHTS.read_bytes()
+def stored_weights(file: Path = WEIGHTS) -> dict[str, Tensor]:
+    """Read the weights that come with the package, once their hash is known to be right.
+
+    Raises:
+        ReaderUnavailable: the file is damaged, or not there.
+    """
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise ReaderUnavailable(f"{file} cannot be read: {error.strerror}. Install sourcier again") from error
     digest = hashlib.sha256(content).hexdigest()
     if digest != WEIGHTS_SHA256:
-        raise ValueError(
-            f"{WEIGHTS} is not the file this version knows (SHA-256 {digest[:12]}…). Install sourcier again"
+        raise ReaderUnavailable(
+            f"{file} is not the file this version knows (SHA-256 {digest[:12]}…). Install sourcier again"
         )
     return unpack(load(content))
 

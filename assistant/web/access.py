@@ -39,11 +39,13 @@ class Access:
 
     @classmethod
     def of(cls, settings: AssistantSettings) -> "Access":
-        """Take what the settings say."""
+        """Take what the settings say; raise KeysUnreadable where the keys cannot be read."""
         origins = Origins.parse(settings.embed_origins)
         limits = (settings.visitor_limit, settings.address_limit, settings.service_limit)
         if settings.shared is None:
-            return cls(origins, Keys(settings.api_keys), Tokens(), Limits(*limits))
+            keys = Keys(settings.api_keys)
+            keys.all()
+            return cls(origins, keys, Tokens(), Limits(*limits))
         shared = Shared(settings.shared)
         return cls(origins, SharedKeys(shared), Tokens(secret=shared.secret()), Limits(*limits, shared), waits=True)
 

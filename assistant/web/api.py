@@ -4,6 +4,7 @@ import json
 import logging
 import threading
 from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
 from http import HTTPStatus
@@ -21,6 +22,7 @@ from starlette.exceptions import HTTPException
 from assistant.answer import MAX_QUESTION_CHARACTERS
 from assistant.errors import (
     AssistantError,
+    ConversationsUnavailable,
     FileTooLarge,
     InvalidQuestion,
     ModelFailed,
@@ -62,6 +64,7 @@ STATUS: dict[type[Exception], int] = {
     ModelUnavailable: 503,
     Busy: 503,
     NotReady: 503,
+    ConversationsUnavailable: 503,
     OriginNotListed: 403,
     FileTooLarge: 413,
     NoRoom: 507,
@@ -126,14 +129,19 @@ def _routes(assistant: "Assistant", places: Places) -> APIRouter:
 
     @routes.get("/health", responses=shapes.told(shapes.Health) | shapes.UNKNOWN)
     def health() -> dict[str, Any]:
-        """Say at once that the server runs, and whether its models are loaded."""
-        return {"status": "ok", "ready": assistant.ready, "documents": assistant.index.counts()[0]}
+        """Say at once that the server runs, whether its models are loaded, and how many documents it has, if it can."""
+        documents = None
+        with suppress(IndexingError):
+            documents, _ = assistant.index.counts()
+        return {"status": "ok", "ready": assistant.ready, "documents": documents}
 
     @routes.get("/ready", responses=shapes.told(shapes.Ready) | shapes.UNKNOWN | shapes.NOT_READY)
     def ready() -> dict[str, bool]:
         """Say whether questions are answered without waiting: index, embedding model and reader are loaded."""
         if not assistant.ready:
             raise NotReady(_reason(assistant.fault))
+        # Somebody may have deleted it since.
+        assistant.index.counts()
         return {"ready": True}
 
     @routes.post(
@@ -258,10 +266,13 @@ def _as_public(source: Source) -> dict[str, Any]:
 
 def error_object(error: Exception) -> dict[str, Any]:
     """Give a known error in the one shape."""
+    # The message of these names folders of this computer.
     if isinstance(error, IndexingError) and not isinstance(error, SourceNotFound | InvalidFilter):
-        # Its message names folders of this computer.
         log.error("The index failed: %s", error)
         return _error(type(error).__name__, f"The documents cannot be searched. {SEE_LOG}")
+    if isinstance(error, ConversationsUnavailable):
+        log.error("%s", error)
+        return _error(type(error).__name__, f"Nothing can be kept now. {SEE_LOG}")
     return _error(type(error).__name__, str(error))
 
 

@@ -26,6 +26,7 @@ from assistant.settings import EXTRACTIVE, AssistantSettings
 from assistant.web.access import Access
 from assistant.web.api import add_api
 from assistant.web.chat import chat_page, word
+from assistant.web.connections import IDLE_SECONDS, Patient, allow_many
 from assistant.web.conversations import Conversations
 from assistant.web.embed import Started, embed_routes
 from assistant.web.metrics import Metrics
@@ -35,7 +36,7 @@ from assistant.web.page_routes import page_routes
 from assistant.web.panel import panel_routes
 from assistant.web.proxy import NO_PROXY, BehindProxy, Proxy
 from assistant.web.requests import HEADER, Identified
-from assistant.web.security import LOOPBACK_HOSTS, PROTOCOL, Guard, PageOnly
+from assistant.web.security import LOOPBACK_HOSTS, Guard, PageOnly
 from assistant.web.start import Start
 from assistant.web.streams import Places
 from assistant.web.texts import ENGLISH, FRENCH
@@ -154,6 +155,7 @@ def serve(
 
     folder: of the index, where other commands of its owner are told where to hand their work over.
     """
+    allow_many()
     with listener, _private_folder(), _published(folder, listener) as secret:
         is_loopback = ipaddress.ip_address(listener.getsockname()[0]).is_loopback
         proxy = Proxy(tuple(settings.trusted_proxies.split()), settings.root_path)
@@ -174,7 +176,8 @@ def serve(
         )
         config = uvicorn.Config(
             app,
-            http=PROTOCOL,
+            http=Patient,
+            timeout_keep_alive=IDLE_SECONDS,
             log_config=None,
             log_level="warning",
             server_header=False,

@@ -16,12 +16,14 @@ from assistant.web.markup import (
     broken_markup,
     greeting_markup,
     header_markup,
+    note_markup,
     question_markup,
     waiting_markup,
 )
 from assistant.web.start import Start
 from assistant.web.streams import Batches, Places, answer_events, in_batches
 from assistant.web.texts import ENGLISH, FRENCH, Texts, texts_for, texts_in
+from index.errors import IndexingError
 
 if TYPE_CHECKING:
     from assistant.answer import Assistant
@@ -52,12 +54,19 @@ def chat_page(  # noqa: PLR0915 - a page is a list of its parts
         if place.leaves:
             conversations.at(Place(key=place.key, conversation=place.leaves)).leave(texts.stopped)
         conversation = conversations.at(place)
-        greeting = greeting_markup(texts, start.facts(), assistant.ready)
+        greeting = greet(texts)
         words = gr.update(label=texts.question, placeholder=texts.placeholder)
         yield [*drawn(conversation, texts, placeholder=greeting), words]
         while conversation.running:
             conversation.turns[-1].unwanted.wait(SILENCE_SECONDS)
             yield [*drawn(conversation, texts), gr.skip()]
+
+    def greet(texts: Texts) -> str:
+        try:
+            return greeting_markup(texts, start.facts(), assistant.ready)
+        except IndexingError as error:
+            log.error("The index failed: %s", error)
+            return note_markup(texts.error(error))
 
     def answer(question: str, written: str | None, request: gr.Request) -> Iterator[list[Any]]:
         place = Place.of(written)
@@ -77,13 +86,13 @@ def chat_page(  # noqa: PLR0915 - a page is a list of its parts
                 if turn.left:
                     break
                 yield [*drawn(conversation, texts), gr.skip()]
-            # Gradio shows the last drawing once more at the end: it must not be older than what Stop drew, or be of a
-            # conversation that the page has left.
-            yield [gr.skip()] * 4 if turn.left else [*drawn(conversation, texts), gr.skip()]
         finally:
             # Gradio closes this generator when the window is closed.
             turn.break_off(texts.stopped)
             conversations.keep(conversation)
+        # Gradio shows the last drawing once more at the end: it must not be older than what Stop drew, or be of a
+        # conversation that the page has left.
+        yield [gr.skip()] * 4 if turn.left else [*drawn(conversation, texts), gr.skip()]
 
     def stop(written: str | None, request: gr.Request) -> list[Any]:
         place = Place.of(written)
@@ -184,7 +193,7 @@ def _taken(turn: Turn, batches: Batches, texts: Texts, scope: Scope) -> Iterator
 
 
 def _messages(conversation: Conversation, texts: Texts, ready: bool) -> list[dict[str, str]]:
-    return [
+    messages = [
         message
         for turn in conversation.turns
         for message in (
@@ -192,6 +201,9 @@ def _messages(conversation: Conversation, texts: Texts, ready: bool) -> list[dic
             {"role": "assistant", "content": _answer(turn, texts, ready)},
         )
     ]
+    if messages and not conversation.kept:
+        messages[-1]["content"] += note_markup(texts.chat_not_kept)
+    return messages
 
 
 def _answer(turn: Turn, texts: Texts, ready: bool) -> str:

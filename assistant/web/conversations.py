@@ -5,15 +5,17 @@ send the key of a conversation does not learn that it exists: conversations are 
 """
 
 import hashlib
+import logging
 import re
 import secrets
+import sqlite3
 import threading
-import time
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 from weakref import WeakValueDictionary
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
@@ -25,6 +27,7 @@ from sqlalchemy import (
     Float,
     Integer,
     MetaData,
+    NullPool,
     StaticPool,
     String,
     Table,
@@ -37,9 +40,15 @@ from sqlalchemy import (
     select,
     update,
 )
+from sqlalchemy.exc import DBAPIError
 
+from assistant.clock import now
+from assistant.errors import ConversationsUnavailable
 from assistant.types import Answer, Event, Message, Notice, Searched, Token
 from index.database import PostgreSQL
+from index.errors import StoreUnavailable
+
+log = logging.getLogger(__name__)
 
 HISTORY_TURNS = 10
 KEPT = 200
@@ -138,6 +147,10 @@ class Conversation:
     owner: str
     id: str
     turns: list[Turn] = field(default_factory=list)
+    kept: bool = True
+    """Whether it is written down as it stands."""
+    readable: bool = True
+    """Whether what was kept of it could be read; where not, nothing is written over that."""
 
     @property
     def running(self) -> bool:
@@ -194,37 +207,69 @@ class Conversations:
     Args:
         where: the file or the database; None keeps them in memory, until the process ends.
         days: how long a conversation is kept after its last question.
+
+    Methods but `at` and `keep` raise ConversationsUnavailable where the file is damaged or gone, the disk full, or the
+    database away.
     """
 
     def __init__(self, where: Path | URL | None = None, days: int = 30) -> None:
         self._days = days
         self._open: WeakValueDictionary[tuple[str, str], Conversation] = WeakValueDictionary()
+        self._unkept: dict[tuple[str, str], Conversation] = {}
+        """What could not be written down, the oldest first; of all browsers as many as are kept for one."""
         self._lock = threading.RLock()
         self._database = PostgreSQL(where) if isinstance(where, URL) else _File(where)
         with self._database.alone("tables") as connection:
             _schema.create_all(connection)
 
     def at(self, place: Place) -> Conversation:
-        """Give the conversation of a place as it stands: the one that is open, the one kept, or a new one."""
+        """Give the conversation of a place as it stands: the one that is open, the one kept, or a new one.
+
+        One that cannot be read is begun anew beside what is kept of it.
+        """
         owner = owner_of(place.key)
         with self._lock:
             conversation = self._open.get((owner, place.conversation))
             if conversation is None:
-                conversation = Conversation(owner, place.conversation, self._turns(owner, place.conversation))
+                conversation = self._read(owner, place.conversation)
                 self._open[owner, place.conversation] = conversation
             return conversation
 
     def keep(self, conversation: Conversation) -> None:
-        """Write down how a conversation stands, and forget what is too old."""
-        owner, id = conversation.owner, conversation.id
+        """Write down how a conversation stands, and forget what is too old; `kept` says whether that could be done."""
         if not conversation.turns:
             return
-        now = time.time()
+        try:
+            if conversation.readable:
+                self._keep(conversation)
+                self._unkept.pop((conversation.owner, conversation.id), None)
+            conversation.kept = conversation.readable
+        except ConversationsUnavailable as error:
+            conversation.kept = False
+            self._hold(conversation)
+            log.error("%s", error)
+
+    def _hold(self, conversation: Conversation) -> None:
+        """Hold in memory what could not be written down, to write it later."""
+        with self._lock:
+            self._unkept[conversation.owner, conversation.id] = conversation
+            if len(self._unkept) > KEPT:
+                del self._unkept[next(iter(self._unkept))]
+
+    def _read(self, owner: str, id: str) -> Conversation:
+        try:
+            return Conversation(owner, id, self._turns(owner, id))
+        except ConversationsUnavailable as error:
+            log.error("%s", error)
+            return Conversation(owner, id, kept=False, readable=False)
+
+    def _keep(self, conversation: Conversation) -> None:
+        owner, id, time = conversation.owner, conversation.id, now()
         with self._writing(owner) as connection:
             known = update(_conversations).where(_conversations.c.owner == owner, _conversations.c.id == id)
-            if not connection.execute(known.values(changed=now)).rowcount:
+            if not connection.execute(known.values(changed=time)).rowcount:
                 title = _storable(" ".join(conversation.turns[0].question.split()))[:TITLE_CHARACTERS]
-                connection.execute(insert(_conversations).values(owner=owner, id=id, title=title, changed=now))
+                connection.execute(insert(_conversations).values(owner=owner, id=id, title=title, changed=time))
             connection.execute(delete(_turns).where(_turns.c.owner == owner, _turns.c.conversation == id))
             connection.execute(
                 insert(_turns),
@@ -251,7 +296,7 @@ class Conversations:
             connection.execute(
                 delete(_conversations).where(_conversations.c.owner == owner, _conversations.c.id.not_in(newest))
             )
-            _forget_before(connection, now - self._days * DAY_SECONDS)
+            _forget_before(connection, time - self._days * DAY_SECONDS)
 
     def listed(self, key: str) -> list[dict[str, Any]]:
         """List the conversations of a key, the last first: id, title, and when it went on last, in seconds of Unix."""
@@ -259,7 +304,7 @@ class Conversations:
         columns = [_conversations.c[name] for name in ("id", "title", "changed")]
         statement = select(*columns).where(_conversations.c.owner == owner)
         with self._writing(owner) as connection:
-            _forget_before(connection, time.time() - self._days * DAY_SECONDS)
+            _forget_before(connection, now() - self._days * DAY_SECONDS)
             rows = connection.execute(statement.order_by(_conversations.c.changed.desc())).mappings()
             return [dict(row) for row in rows]
 
@@ -274,6 +319,7 @@ class Conversations:
         """Delete a conversation; say whether there was one. What was said of its answers stays, without an owner."""
         owner = owner_of(key)
         with self._writing(owner) as connection:
+            self._unkept.pop((owner, id), None)
             if conversation := self._open.pop((owner, id), None):
                 conversation.stop("")
                 conversation.turns = []
@@ -299,7 +345,7 @@ class Conversations:
                     opinion=OPINION.dump_json(
                         Opinion(turn.question, turn.answer, turn.good, reason, comment, tuple(before))
                     ).decode(),
-                    said=time.time(),
+                    said=now(),
                 )
             )
         self.keep(conversation)
@@ -307,53 +353,88 @@ class Conversations:
 
     def opinions(self) -> dict[str, Opinion]:
         """Give everything that was said of answers by its id, in order."""
-        with self._database.reading() as connection:
+        with self._reading() as connection:
             rows = connection.execute(select(_opinions.c.id, _opinions.c.opinion).order_by(_opinions.c.said))
             return {row.id: OPINION.validate_json(row.opinion) for row in rows}
 
     def _turns(self, owner: str, id: str) -> list[Turn]:
         mine = select(_turns).where(_turns.c.owner == owner, _turns.c.conversation == id)
-        with self._database.reading() as connection:
-            rows = connection.execute(mine.order_by(_turns.c.number)).all()
-        # Who was still writing when the server ended is not any more.
-        return [
-            Turn(
-                number=row.number,
-                question=row.question,
-                text=row.text,
-                searched=True,
-                answer=row.answer and ANSWER.validate_json(row.answer),
-                broken=row.broken if row.answer or row.broken is not None else "",
-                good=row.good,
-            )
-            for row in rows
-        ]
+        with self._reading() as connection:
+            # Who was still writing when the server ended is not any more.
+            return [
+                Turn(
+                    number=row.number,
+                    question=row.question,
+                    text=row.text,
+                    searched=True,
+                    answer=row.answer and ANSWER.validate_json(row.answer),
+                    broken=row.broken if row.answer or row.broken is not None else "",
+                    good=row.good,
+                )
+                for row in connection.execute(mine.order_by(_turns.c.number))
+            ]
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        with _translated(), self._database.reading() as connection:
+            yield connection
 
     @contextmanager
     def _writing(self, owner: str) -> Iterator[Connection]:
-        with self._lock, self._database.alone(f"conversations of {owner}") as connection:
+        with self._lock, _translated(), self._database.alone(f"conversations of {owner}") as connection:
             yield connection
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Say what is wrong with conversations, wherever they are."""
+    try:
+        yield
+    except StoreUnavailable as error:
+        raise ConversationsUnavailable(f"Conversations cannot be kept: {error}") from error
+    except ValidationError as error:
+        raise ConversationsUnavailable("A conversation cannot be read: a row is malformed") from error
 
 
 class _File:
     """A SQLite file for its user alone, or the memory of this process."""
 
     def __init__(self, path: Path | None) -> None:
+        self._path = path
         if path is None:
             self._engine = create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
         else:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.touch(mode=0o600)
-            self._engine = create_engine(f"sqlite:///{path}")
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.touch(mode=0o600)
+            except OSError as error:
+                raise _unavailable(path, error.strerror or str(error)) from error
+            # Opened each time, and never made anew: what is written to a file that was deleted would be lost unseen.
+            address = f"file:{quote(str(path.absolute()))}?mode=rw"
+            self._engine = create_engine(
+                "sqlite://", creator=lambda: sqlite3.connect(address, uri=True), poolclass=NullPool
+            )
         event.listen(self._engine, "connect", _configure)
 
-    def reading(self) -> AbstractContextManager[Connection]:
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
         """Read what is there."""
-        return self._engine.connect()
+        with self._translated(), self._engine.connect() as connection:
+            yield connection
 
-    def alone(self, _: str) -> AbstractContextManager[Connection]:
+    @contextmanager
+    def alone(self, _: str) -> Iterator[Connection]:
         """Write all or nothing; a file has one writer at a time, whatever they do."""
-        return self._engine.begin()
+        with self._translated(), self._engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        """Say what the database's errors mean for the owner."""
+        try:
+            yield
+        except DBAPIError as error:
+            raise _unavailable(self._path, str(error.orig)) from error
 
 
 OPINION = TypeAdapter(Opinion)
@@ -386,6 +467,22 @@ _opinions = Table(
     Column("opinion", Text, nullable=False),
     Column("said", Float, nullable=False),
 )
+
+
+MOVE_AWAY = "Put a backup in its place; or move it away and start Sourcier again, which begins a new one."
+WHAT_TO_DO = {
+    "malformed": MOVE_AWAY,
+    "not a database": MOVE_AWAY,
+    "unable to open": "Put the file back, or start Sourcier again, which begins a new one.",
+    "no such table": "Put the file back, or start Sourcier again, which begins a new one.",
+}
+"""What SQLite says → what the owner can do about it; anything else: see the disk."""
+
+
+def _unavailable(path: Path | None, reason: str) -> ConversationsUnavailable:
+    otherwise = "Free some space, and let this user write to the file and its folder."
+    advice = next((advice for said, advice in WHAT_TO_DO.items() if said in reason), otherwise)
+    return ConversationsUnavailable(f"The conversations in {path} cannot be used: {reason}. {advice}")
 
 
 def _configure(connection: Any, _: object) -> None:

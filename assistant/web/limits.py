@@ -3,25 +3,29 @@
 import ipaddress
 import math
 import threading
-import time
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 from limits import RateLimitItem, parse_many
-from limits.storage import MemoryStorage
-from limits.strategies import MovingWindowRateLimiter
 
+from assistant.clock import now
 from assistant.errors import TooManyQuestions
 
 VISITOR = "10/minute;200/day"
 ADDRESS = "60/minute;1000/day"
 SERVICE = "10000/day"
+TIDY_SECONDS = 60.0
+"""How often what is over is forgotten."""
+
+Window = tuple[RateLimitItem, str]
+"""How many questions in how long, and whose."""
 
 
 class Windows(Protocol):
     """Moving windows, each of a limit and of what is counted in it."""
 
-    def count(self, wanted: Sequence[tuple[RateLimitItem, str]]) -> float | None:
+    def count(self, wanted: Sequence[Window]) -> float | None:
         """Count a question in each; or, where one is full, in none, and say in how many seconds there is room."""
 
 
@@ -55,7 +59,7 @@ class Limits:
         if seconds is not None:
             raise TooManyQuestions(max(1, math.ceil(seconds)))
 
-    def _of(self, subject: str | None, address: str | None) -> Iterator[tuple[RateLimitItem, str]]:
+    def _of(self, subject: str | None, address: str | None) -> Iterator[Window]:
         yield from ((window, "service") for window in self._service)
         if address:
             yield from ((window, f"address {_line(address)}") for window in self._address)
@@ -64,21 +68,43 @@ class Limits:
 
 
 class InMemory:
-    """Windows that end with the process."""
+    """Windows that end with the process.
 
-    def __init__(self) -> None:
-        self._windows = MovingWindowRateLimiter(MemoryStorage())
+    The storage of `limits` goes by the clock of the computer, which somebody may set back, and forgets no visitor.
+    """
+
+    def __init__(self, clock: Callable[[], float] = now) -> None:
+        self._clock = clock
+        self._asked: dict[Window, deque[float]] = {}
+        """When questions were asked, the oldest first."""
+        self._tidied = clock()
         self._lock = threading.Lock()
 
-    def count(self, wanted: Sequence[tuple[RateLimitItem, str]]) -> float | None:
+    def count(self, wanted: Sequence[Window]) -> float | None:
         """Look at each window first, and count then."""
         with self._lock:
-            for window, name in wanted:
-                if not self._windows.test(window, name):
-                    return self._windows.get_window_stats(window, name).reset_time - time.time()
-            for window, name in wanted:
-                self._windows.hit(window, name)
+            time = self._clock()
+            self._tidy(time)
+            asked = {window: self._within(window, time) for window in wanted}
+            for (limit, _), times in asked.items():
+                if len(times) >= limit.amount:
+                    return (times[0] if times else time) + limit.get_expiry() - time
+            for window, times in asked.items():
+                times.append(time)
+                self._asked[window] = times
         return None
+
+    def _within(self, window: Window, time: float) -> deque[float]:
+        """Give when questions were asked that still count."""
+        times = self._asked.get(window) or deque()
+        while times and times[0] <= time - window[0].get_expiry():
+            times.popleft()
+        return times
+
+    def _tidy(self, time: float) -> None:
+        if time - self._tidied > TIDY_SECONDS:
+            self._asked = {window: times for window in self._asked if (times := self._within(window, time))}
+            self._tidied = time
 
 
 def _line(address: str) -> str:

@@ -76,12 +76,17 @@ def broken_markup(note: str, text: str, texts: Texts) -> str:
     return f'<div class="answer">{said}<p class="status">{plain(note)}</p>{actions}</div>'
 
 
+def note_markup(note: str) -> str:
+    """Show a remark of the page's own."""
+    return f'<p class="status">{plain(note)}</p>'
+
+
 def answer_markup(answer: Answer, texts: Texts, good: bool | None = None) -> str:
     """Show a finished answer: its markers and the cards below lead to the quotes in their documents.
 
     good: what the person thought of it.
     """
-    note = f'<p class="status">{plain(texts.notices[answer.notice.kind])}</p>' if answer.notice else ""
+    note = note_markup(texts.notices[answer.notice.kind]) if answer.notice else ""
     said = f'<div class="said" dir="auto">{_with_links(answer, texts)}</div>'
     actions = (
         f'<div class="actions">{_button("copy", texts.copy)}{_button("retry", texts.retry)}'

@@ -21,7 +21,8 @@ from assistant.answer import MAX_QUESTION_CHARACTERS
 from assistant.errors import AssistantError, OwnerUnreachable
 from assistant.owner import Owner, owner_of
 from assistant.types import Answer
-from assistant.web.security import BODY_BYTES, PROTOCOL
+from assistant.web.connections import Patient
+from assistant.web.security import BODY_BYTES
 from assistant.web.streams import Places, answer_events
 from index import open_catalog
 from index.errors import IndexingError, InvalidFilter, SourceNotFound
@@ -239,7 +240,7 @@ def mcp_app(documents: Documents) -> "Starlette":
 
 def serve_http(documents: Documents, listener: "socket.socket") -> None:
     """Serve until interrupted, on a port of the loopback address."""
-    config = uvicorn.Config(mcp_app(documents), http=PROTOCOL, log_level="warning", server_header=False)
+    config = uvicorn.Config(mcp_app(documents), http=Patient, log_level="warning", server_header=False)
     uvicorn.Server(config).run(sockets=[listener])
 
 

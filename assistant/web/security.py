@@ -4,26 +4,28 @@ One ASGI middleware in front of the API and the page, and an allow-list in front
 Starlette's BaseHTTPMiddleware holds streamed responses back.
 """
 
+import asyncio
 import json
 import logging
 from collections.abc import Collection, Mapping
-from typing import Literal
 
 from starlette._utils import get_route_path
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from assistant.errors import NotAllowed, TooManyQuestions
+from assistant.errors import KeysUnreadable, NotAllowed, TooManyQuestions
 from assistant.web.access import Access, Caller, is_own
 from assistant.web.texts import texts_for
 from index.errors import StoreUnavailable
 
 log = logging.getLogger(__name__)
 
-PROTOCOL: Literal["h11"] = "h11"
-"""Reads requests, and no more than 64 kB of their headers; uvicorn's other way takes headers without end."""
 BODY_BYTES = 64 * 1024
+BODY_SECONDS = 10.0
+"""In which such a body must have come."""
+FILE_SECONDS = 60.0
+"""How long a file that is sent may stand still."""
 RETRY_SECONDS = "10"
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "[::1]"})
 
@@ -96,8 +98,9 @@ class Guard:
     - 401, a call of the API with no key, unless it comes from this computer, and any call with a key or token that
       opens nothing;
     - 429, a question beyond the limits;
-    - 503, what wants a key or a count that is in a database, where that is away;
-    - 413, a body of more than 64 kB that is no file, counted while it is read: Content-Length can be absent or wrong.
+    - 503, what wants a key or a count that is in a file or database, where that cannot be read;
+    - 413, a body of more than 64 kB that is no file, counted while it is read: Content-Length can be absent or wrong;
+    - 408, such a body that does not come to its end. A file that stands still counts as broken off.
 
     What is let in finds its Caller in the scope (access.caller_of).
 
@@ -140,20 +143,25 @@ class Guard:
             message = texts_for(headers.get("accept-language", "")).error(error)
             await _refuse(send, 429, type(error).__name__, message, {"Retry-After": str(error.retry_seconds)})
             return
-        except StoreUnavailable as error:
+        except (KeysUnreadable, StoreUnavailable) as error:
             log.error("Nobody is let in: %s", error)
             message = "Who asks cannot be looked up now. Try again in a moment."
             await _refuse(send, 503, type(error).__name__, message, {"Retry-After": RETRY_SECONDS})
             return
         scope = {**scope, "caller": caller}
         if _is_file(scope["method"], path):
-            await self._app(scope, receive, send)
+            await self._app(scope, unless_still(receive), send)
         else:
             await self._limited(scope, receive, send)
 
     async def _limited(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hand on the request with its body, unless that is too long."""
-        body = await _body(receive)
+        """Hand on the request with its body, unless that is too long, or too long in coming."""
+        try:
+            async with asyncio.timeout(BODY_SECONDS):
+                body = await _body(receive)
+        except TimeoutError:
+            await _refuse(send, 408, "BodyTooSlow", "The body did not come to its end.", {"Connection": "close"})
+            return
         if body is None:
             await _refuse(send, 413, "BodyTooLarge", f"The body is longer than {BODY_BYTES} bytes.")
             return
@@ -219,6 +227,25 @@ class PageOnly:
             await _refuse(send, 404, "NotFound", "There is nothing at this address.")
             return
         await self._app(scope, receive, send)
+
+
+def unless_still(receive: Receive, seconds: float = FILE_SECONDS) -> Receive:
+    """Take a client that sends nothing of its body for so long for one that went away."""
+    over = False
+
+    async def received() -> Message:
+        nonlocal over
+        if over:
+            return await receive()
+        try:
+            async with asyncio.timeout(seconds):
+                message = await receive()
+        except TimeoutError:
+            return {"type": "http.disconnect"}
+        over = not message.get("more_body", False)
+        return message
+
+    return received
 
 
 def _is_file(method: str, path: str) -> bool:

@@ -48,7 +48,7 @@ class Health(_Shape):
 
     status: Literal["ok"]
     ready: bool
-    documents: int
+    documents: int | None
 
 
 class Ready(_Shape):

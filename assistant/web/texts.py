@@ -57,6 +57,8 @@ class Texts:
     switch_language: str
     switch_theme: str
     thanks: str
+    opinion_not_kept: str
+    chat_not_kept: str
     why_bad: str
     wrong: str
     incomplete: str
@@ -232,6 +234,9 @@ FRENCH = Texts(
     switch_language="Switch to English",
     switch_theme="Clair ou sombre",
     thanks="Merci, votre avis est gardé.",
+    opinion_not_kept="Votre avis n’a pas pu être gardé. Réessayez plus tard, ou prévenez qui tient ce service.",
+    chat_not_kept="Cette conversation ne peut pas être gardée en ce moment : copiez ce qui doit rester, et prévenez "
+    "qui tient ce service.",
     why_bad="Qu’est-ce qui ne va pas ?",
     wrong="La réponse est fausse",
     incomplete="Il manque quelque chose",
@@ -388,6 +393,9 @@ ENGLISH = Texts(
     switch_language="Passer au français",
     switch_theme="Light or dark",
     thanks="Thank you, your opinion is kept.",
+    opinion_not_kept="Your opinion could not be kept. Try again later, or tell whoever runs this service.",
+    chat_not_kept="This conversation cannot be kept at the moment: copy what you need, and tell whoever runs this "
+    "service.",
     why_bad="What is wrong with it?",
     wrong="The answer is wrong",
     incomplete="Something is missing",

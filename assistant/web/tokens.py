@@ -5,12 +5,12 @@ database share the secret too, so that each knows the tokens of the others.
 """
 
 import secrets
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import jwt
 
+from assistant.clock import now
 from assistant.errors import TokenExpired, TokenRefused
 
 TOKEN_SECONDS = 30 * 60
@@ -42,7 +42,7 @@ class Tokens:
     """
 
     def __init__(
-        self, seconds: int = TOKEN_SECONDS, clock: Callable[[], float] = time.time, secret: bytes | None = None
+        self, seconds: int = TOKEN_SECONDS, clock: Callable[[], float] = now, secret: bytes | None = None
     ) -> None:
         self.seconds = seconds
         self._clock = clock

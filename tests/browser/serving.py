@@ -8,13 +8,13 @@ from contextlib import contextmanager
 import uvicorn
 from fastapi import FastAPI
 
-from assistant.web.security import PROTOCOL
+from assistant.web.connections import Patient
 
 
 @contextmanager
-def serving(app: FastAPI) -> Iterator[str]:
+def serving(app: FastAPI, protocol: type[Patient] = Patient) -> Iterator[str]:
     """Serve in a thread; give the address, without a slash at its end."""
-    config = uvicorn.Config(app, http=PROTOCOL, log_level="error", proxy_headers=False, timeout_graceful_shutdown=1)
+    config = uvicorn.Config(app, http=protocol, log_level="error", proxy_headers=False, timeout_graceful_shutdown=1)
     server = _Server(config)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})

@@ -7,7 +7,7 @@ from playwright.sync_api import Locator, Page, expect
 from assistant.errors import ModelFailed
 from assistant.types import Notice
 from assistant.web.streams import AT_ONCE, WAITING
-from tests.browser.conftest import Visit, Visits
+from tests.browser.conftest import Visit, Visits, watched
 from tests.browser.scripted import CANNOT_ANSWER, ScriptedAssistant
 
 QUESTION = "Quand fut signé l'armistice ?"
@@ -194,6 +194,25 @@ def test_a_reload_ends_the_answer_and_keeps_what_was_said(visit: Visit, assistan
     page.get_by_role("button", name="Réessayer").click()
     expect(answers(page)).to_contain_text(QUOTE)
     expect(page.locator(".user-row")).to_have_count(1)
+
+
+def test_a_window_that_is_closed_ends_its_answer_and_what_was_said_is_kept(
+    visit: Visit, assistant: ScriptedAssistant
+) -> None:
+    assistant.endless = True
+    visit.open()
+    visit.ask(QUESTION)
+    expect(answers(visit.page)).to_contain_text("encore")
+    other = watched(visit.page.context.new_page(), visit.address)
+
+    visit.page.close()
+
+    assert assistant.closed.wait(10)
+    page = other.open()
+    page.get_by_role("button", name="Conversations").click()
+    page.locator("#history .open", has_text=QUESTION).click()
+    expect(answers(page)).to_contain_text("encore")
+    expect(page.locator(".answer .status")).to_have_text("Réponse interrompue.")
 
 
 def test_a_retry_asks_the_last_question_again_in_its_place(visit: Visit, assistant: ScriptedAssistant) -> None:

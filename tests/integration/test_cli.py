@@ -450,6 +450,32 @@ def test_a_history_that_is_no_conversation_is_wrong_use(seeded, tmp_path):
     fails(run(seeded, "ask", FRENCH, "--history", tmp_path / "history.json"), 2, "history.json", "role")
 
 
+@pytest.mark.parametrize(
+    ("file", "content", "arguments", "said"),
+    [
+        (".env", b"INDEX_PATH=\xa5\xff", ["settings"], (2, ".env is not text in UTF-8")),
+        (".env", b"INDEX_CHUNK_TOKENS=many", ["settings"], (2, "chunk_tokens")),
+        (".assistant/keys.json", b"[", ["keys", "list"], (1, "cannot be read: it is damaged")),
+        (".assistant/chats.sqlite", b"\xa5" * 9_000, ["feedback"], (1, "move it away")),
+    ],
+)
+def test_a_damaged_file_of_ours_is_named_in_a_line(tmp_path, file, content, arguments, said):
+    (tmp_path / ".assistant").mkdir()
+    (tmp_path / file).write_bytes(content)
+
+    done = subprocess.run(
+        [sys.executable, "-m", "assistant", *arguments],
+        cwd=tmp_path,
+        env={name: value for name, value in environment("").items() if name != "INDEX_PATH"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    fails(done, *said)
+    assert (tmp_path / file).read_bytes() == content
+
+
 def test_a_port_in_use_is_named_with_another_to_take(seeded):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

@@ -3,10 +3,8 @@
 The log (`pytest -s`) says where each kill struck.
 """
 
-import ctypes
 import logging
 import random
-import resource
 import shutil
 import signal
 import time
@@ -29,7 +27,7 @@ from index.errors import IndexNotFound, StoreUnavailable
 from index.sync import plan
 from index.types import Progress
 from tests.fakes import paragraph_recipe
-from tests.processes import Tell, Telling, listen, run, start
+from tests.processes import Tell, Telling, limit_files, listen, obey_permissions, run, start
 
 KILLS = 40
 SEED = 2026
@@ -133,21 +131,6 @@ def sync_where(tell: Tell, fault: Callable[[], None], index: Path, docs: Path) -
         sync_and_tell(tell, index, docs)
     except StoreUnavailable as error:
         tell(str(error))
-
-
-def limit_files(size: int) -> None:
-    """Let no file grow beyond this size, in bytes."""
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
-
-
-def obey_permissions() -> None:
-    """Take from the superuser, if this is one, the right to write where permissions forbid it."""
-    library = ctypes.CDLL(None, use_errno=True)
-    header = (ctypes.c_uint32 * 2)(0x20080522, 0)
-    capabilities = (ctypes.c_uint32 * 6)()
-    assert library.capget(header, capabilities) == 0
-    capabilities[0] &= ~0b1110  # effective: CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER
-    assert library.capset(header, capabilities) == 0
 
 
 def kill_and_finish(world: World, folder: Path, number: int) -> str:

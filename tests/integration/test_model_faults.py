@@ -14,7 +14,7 @@ from assistant.cite import Citer
 from assistant.generate import Patience, Reach, failing, generator, open_model, or_else
 from assistant.web.streams import in_batches
 from tests.fakes import HashingEmbeddings, Retriever, passage
-from tests.provider import KEY, cut_after, killed_after, provider, refusing, saying, silent, silent_after
+from tests.provider import KEY, cut_after, garbage_after, killed_after, provider, refusing, saying, silent, silent_after
 
 TEXT = "Le train part à huit heures. Le pain coûte un euro."
 QUESTION = "Combien coûte le pain ?"
@@ -70,6 +70,10 @@ FAULTS = {
     "killed in the middle": ([killed_after(BREAD, "Il ")], ModelFailed, "broke off", 1),
     "killed at the beginning": ([killed_after()], ModelFailed, "broke off", 3),
     "nothing said": ([saying()], ModelFailed, "answered with nothing", 3),
+    "garbage for a piece": ([garbage_after(b"{]")], ModelFailed, "openai:petit", 3),
+    "a piece of another shape": ([garbage_after(b'{"choices": "many"}')], ModelFailed, "openai:petit", 3),
+    "garbage in the middle": ([garbage_after(b"{]", BREAD, "Il ")], ModelFailed, "openai:petit", 1),
+    "bytes that are no text": ([garbage_after(b"\xff\xfe\xa5")], ModelFailed, "openai:petit", 3),
     "not the API": ([lambda handler: handler.answer(200, "<html>hello</html>")], ModelFailed, "openai:petit", 3),
 }
 """What happens → what the server does, the error, words of its line, how often the server was asked."""

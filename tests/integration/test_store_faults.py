@@ -3,7 +3,6 @@
 import itertools
 import multiprocessing
 import os
-import resource
 import shutil
 import signal
 from collections.abc import Callable, Iterator
@@ -24,6 +23,7 @@ from index.sync import plan, sync
 from index.types import Progress
 from index.vectors import Folder, Probe, VectorIndex
 from tests.fakes import HashingEmbeddings, word_spans
+from tests.processes import limit_files
 
 DOCUMENTS = 6
 splitter = SentenceSplitter(word_spans, chunk_tokens=20, overlap_tokens=5)
@@ -86,11 +86,6 @@ def die_at_statement(number: int) -> None:
 def die_after(seconds: float) -> None:
     """Let an alarm that nobody hears end the process where it stands, in whatever thread and language."""
     signal.setitimer(signal.ITIMER_REAL, seconds)
-
-
-def limit_files(size: int) -> None:
-    """Let no file grow beyond this size, in bytes."""
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
 
 
 def limit_pages(number: int) -> None:

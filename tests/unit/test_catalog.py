@@ -615,6 +615,27 @@ def test_a_damaged_catalog_is_refused_with_what_to_do(catalog_file: Catalog, fil
         Catalog.open(file).sources()
 
 
+def test_a_catalog_that_was_deleted_or_replaced_is_neither_read_nor_written_until_it_is_back(
+    catalog_file: Catalog, file: Path, tmp_path: Path
+) -> None:
+    catalog_file.put(document("a"), ["/docs/a.txt"])
+    away, other = tmp_path / "away.sqlite", tmp_path / "other.sqlite"
+    Catalog.create(other, "e5").close()
+
+    for replaced in (False, True):
+        file.rename(away)
+        if replaced:
+            other.rename(file)
+        with pytest.raises(StoreUnavailable, match="Put it back, or start Sourcier again"):
+            catalog_file.sources()
+        with pytest.raises(StoreUnavailable):
+            catalog_file.put(document("b"), ["/docs/b.txt"])
+        away.replace(file)
+
+    catalog_file.put(document("b"), ["/docs/b.txt"])
+    assert len(catalog_file.sources()) == 2
+
+
 def test_a_folder_that_cannot_be_made_is_refused_with_its_path(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     path = tmp_path / "file" / "catalog.sqlite"

@@ -1,10 +1,13 @@
 import json
+import shutil
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from sqlalchemy import URL
+from sqlalchemy import URL, Engine, event
 
+from assistant.errors import ConversationsUnavailable
 from assistant.evaluation.data import QUESTIONS
 from assistant.types import Answer, Citation
 from assistant.web.conversations import KEPT, Conversation, Conversations, Place
@@ -195,3 +198,94 @@ def test_nothing_is_said_of_an_answer_that_is_not_there(conversations: Conversat
 
     assert not conversations.rate(MINE, ID, 2, (True, "", ""))
     assert conversations.opinions() == {}
+
+
+def overwrite(file: Path) -> None:
+    file.write_bytes(b"\xa5" * file.stat().st_size)
+
+
+def scratch(file: Path) -> None:
+    """Damage all but the first page, which says what is where."""
+    content = file.read_bytes()
+    file.write_bytes(content[:4096] + b"\xa5" * (len(content) - 4096))
+
+
+FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
+    "deleted": (Path.unlink, "unable to open database file. Put the file back"),
+    "deleted with its folder": (lambda file: shutil.rmtree(file.parent), "unable to open database file. Put the"),
+    "emptied": (lambda file: file.write_bytes(b""), "no such table: .*. Put the file back"),
+    "overwritten": (overwrite, "file is not a database. Put a backup in its place; or move it away"),
+    "damaged inside": (scratch, "malformed. Put a backup in its place; or move it away"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_file_that_is_lost_while_a_server_runs_is_told_and_nothing_is_called_kept(
+    tmp_path: Path, fault: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "chats").mkdir()
+    file = tmp_path / "chats" / "chats.sqlite"
+    conversations = Conversations(file)
+    conversation = asked(conversations)
+    asked(conversations, id="d" * 32)
+    shutil.copytree(file.parent, tmp_path / "backup")
+    happens, words = FAULTS[fault]
+
+    happens(file)
+
+    with pytest.raises(ConversationsUnavailable, match=words):
+        conversations.rate(MINE, ID, 1, (True, "", ""))
+    asked(conversations, "Deux ?")
+    assert not conversation.kept
+    assert str(file) in caplog.text
+    other = asked(conversations, "Trois ?", id="d" * 32)
+    assert [turn.question for turn in other.turns] == ["Trois ?"], "it goes on, without what cannot be read"
+    assert not other.kept
+
+    shutil.copytree(tmp_path / "backup", file.parent, dirs_exist_ok=True)
+    asked(conversations, "Quatre ?")
+    asked(conversations, "Cinq ?", id="d" * 32)
+    assert conversation.kept
+    later = Conversations(file)
+    assert [turn.question for turn in later.at(place()).turns] == ["Combien ?", "Deux ?", "Quatre ?"]
+    kept = later.at(place(id="d" * 32)).turns
+    assert [turn.question for turn in kept] == ["Combien ?"], "nothing is written over what could not be read"
+
+
+def test_on_a_full_disk_what_was_kept_stays_and_nothing_else_is_called_kept(tmp_path: Path) -> None:
+    conversations = Conversations(tmp_path / "chats.sqlite")
+    conversation = asked(conversations)
+    pages = (tmp_path / "chats.sqlite").stat().st_size // 4096
+
+    def fill(connection, _) -> None:
+        # SQLite then says what it says when the disk is full.
+        connection.execute(f"PRAGMA max_page_count = {pages}")
+
+    event.listen(Engine, "connect", fill)
+    try:
+        conversation.begin("Long ? " + "x" * 100_000).take(answered("Long ?"))
+        conversations.keep(conversation)
+        assert not conversation.kept
+        with pytest.raises(ConversationsUnavailable, match=r"full\. Free some space"):
+            conversations.rate(MINE, ID, 2, (True, "", "x" * 100_000))
+    finally:
+        event.remove(Engine, "connect", fill)
+    assert [turn.question for turn in Conversations(tmp_path / "chats.sqlite").at(place()).turns] == ["Combien ?"]
+    assert Conversations(tmp_path / "chats.sqlite").opinions() == {}
+
+    conversations.keep(conversation)
+
+    assert conversation.kept
+    assert len(Conversations(tmp_path / "chats.sqlite").at(place()).turns) == 2
+
+
+@pytest.mark.parametrize("damage", [overwrite, lambda file: (file.unlink(), file.mkdir())])
+def test_a_server_does_not_begin_over_a_file_that_it_cannot_read(
+    tmp_path: Path, damage: Callable[[Path], None]
+) -> None:
+    file = tmp_path / "chats.sqlite"
+    asked(Conversations(file))
+    damage(file)
+
+    with pytest.raises(ConversationsUnavailable, match=str(file)):
+        Conversations(file)

@@ -71,6 +71,12 @@ def _as_ruff_sorts(name):
     return (not name.isupper(), not name[0].isupper(), name)
 
 
+def test_the_tests_that_the_documents_name_are_there():
+    for document in [*Path().glob("*.md"), *Path("docs").glob("*.md")]:
+        for file, test in re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", document.read_text("utf-8")):
+            assert f"def {test}(" in Path(file).read_text("utf-8") or not test, f"{document}: {file}::{test}"
+
+
 def test_the_links_of_the_documents_lead_somewhere():
     for document in [*Path().glob("*.md"), *Path("docs").glob("*.md")]:
         for target in re.findall(r"\]\((?!http)([^)#]+)\)", document.read_text("utf-8")):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import URL
 
-from assistant.errors import KeyNotFound
+from assistant.errors import KeyNotFound, KeysUnreadable
 from assistant.keys import Keys
 from assistant.web.shared import Shared, SharedKeys
 
@@ -59,3 +59,20 @@ def test_what_is_no_key_opens_nothing(opened: Callable[[], Keys]) -> None:
 def test_a_key_that_is_not_there_cannot_be_revoked(opened: Callable[[], Keys]) -> None:
     with pytest.raises(KeyNotFound, match="assistant keys list"):
         opened().revoke("0")
+
+
+@pytest.mark.parametrize("content", [b"", b"\xa5" * 100, b"[", b'[{"id": 1}]', b'{"id": "a"}'])
+def test_a_damaged_file_is_told_with_what_to_do_and_stays_as_it_is(file: Path, content: bytes) -> None:
+    keys = Keys(file)
+    key = keys.create("Le site")
+    whole = file.read_bytes()
+    file.write_bytes(content)
+
+    with pytest.raises(KeysUnreadable, match=r"it is damaged\. .*assistant keys create"):
+        keys.find(key)
+    with pytest.raises(KeysUnreadable):
+        keys.create("Un autre")
+
+    assert file.read_bytes() == content
+    file.write_bytes(whole)
+    assert keys.find(key)

@@ -121,3 +121,18 @@ def test_the_text_says_how_long_to_wait(seconds: int, french: str, english: str)
 
     assert FRENCH.error(error) == f"Vous avez posé beaucoup de questions. Revenez dans {french}."
     assert ENGLISH.error(error) == f"You have asked many questions. Come back in {english}."
+
+
+def test_what_is_over_is_forgotten() -> None:
+    time = 0.0
+    windows = InMemory(clock=lambda: time)
+    limits = Limits(visitor="2/minute", address="2/minute", service="2/minute", windows=windows)
+    counts(limits, 2, subject="a", address="192.0.2.1")
+    with pytest.raises(TooManyQuestions) as refused:
+        limits.count()
+    assert refused.value.retry_seconds == 60
+
+    time = 61.0
+    limits.count(subject="b")
+
+    assert {name for _, name in windows._asked} == {"service", "visitor b"}

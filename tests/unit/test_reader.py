@@ -1,8 +1,10 @@
 import numpy as np
+import pytest
 import torch
 
+from assistant.errors import ReaderUnavailable
 from assistant.reader.fit import FitReader
-from assistant.reader.model import TrainedReader, best_span, pack, read_sentences, unpack
+from assistant.reader.model import WEIGHTS, TrainedReader, best_span, pack, read_sentences, stored_weights, unpack
 from assistant.reader.network import Encoded
 from index import TokenVectors
 from tests.fakes import HashingEmbeddings, passage, word_spans
@@ -132,3 +134,13 @@ def test_nothing_to_read_is_no_answer():
     assert blank.sentences == ()
     assert blank.answers < 0
     assert reader.read("…", [passage("Il pleut.")])[0].answers < 0
+
+
+@pytest.mark.parametrize("content", [None, b"", WEIGHTS.read_bytes()[:1000]], ids=["gone", "empty", "cut"])
+def test_damaged_weights_are_refused_with_what_to_do(content, tmp_path):
+    file = tmp_path / "weights.safetensors"
+    if content is not None:
+        file.write_bytes(content)
+
+    with pytest.raises(ReaderUnavailable, match="Install sourcier again"):
+        stored_weights(file)

@@ -16,7 +16,7 @@ const withKey = (address, method = "GET", content) => fetch(address, {
 });
 
 const listConversations = async () => {
-  const found = await withKey("conversations").then((response) => response.json()).catch(() => null);
+  const found = await withKey("conversations").then((response) => response.ok ? response.json() : null).catch(() => null);
   past.querySelector(".status").textContent = found?.length ? "" : word(found ? "no_conversations" : "unreachable");
   past.querySelector("ul").replaceChildren(...(found ?? []).map(row));
 };
@@ -83,7 +83,10 @@ const erase = async (line, id) => {
 };
 
 const save = async (id, title) => {
-  const text = await withKey(`conversations/${id}/markdown?language=${language()}`).then((answer) => answer.text());
+  const answer = await withKey(`conversations/${id}/markdown?language=${language()}`).catch(() => ({ ok: false }));
+  past.querySelector(".status").textContent = answer.ok ? "" : word("unreachable");
+  if (!answer.ok) return;
+  const text = await answer.text();
   const link = document.createElement("a");
   link.href = URL.createObjectURL(new Blob([text], { type: "text/markdown" }));
   link.download = `${title.replace(/[^\p{L}\p{N}]+/gu, "-").replace(/^-|-$/g, "") || "conversation"}.md`;

@@ -13,7 +13,7 @@ const sendOpinion = async (button, opinion) => {
     actions.querySelector(".good").classList.toggle("pressed", opinion.good);
     actions.querySelector(".bad").classList.toggle("pressed", !opinion.good);
   }
-  judged.querySelector(".status").textContent = word(sent.ok ? "thanks" : "unreachable");
+  judged.querySelector(".status").textContent = word(sent.ok ? "thanks" : sent.status ? "opinion_not_kept" : "unreachable");
   judged.querySelector("form").hidden = true;
   actions.after(judged);
   judged.hidden = false;

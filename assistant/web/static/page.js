@@ -189,7 +189,7 @@ new MutationObserver(() => {
 
 // Once the model is loaded, questions to begin with are made of the documents; this takes a little.
 const showExamples = async () => {
-  const found = await fetch("examples").then((response) => response.json()).catch(() => ({ examples: [] }));
+  const found = await fetch("examples").then((response) => response.ok ? response.json() : { examples: [] }).catch(() => ({ examples: [] }));
   query(".examples")?.replaceChildren(...found.examples.map((question) => {
     const button = document.createElement("button");
     button.type = "button";
