@@ -197,12 +197,15 @@ def serve_command(
         from threading import Thread
 
         from assistant.logs import configure
+        from assistant.memory import share_memory
         from assistant.settings import AssistantSettings
         from index import IndexSettings
 
         given: dict[str, Any] = {"root_path": root_path, "trusted_proxies": " ".join(trusted_proxy or ()) or None}
         reached = AssistantSettings(**{name: value for name, value in given.items() if value is not None})
         configure(reached.log, reached.log_questions)
+        # Before there are threads.
+        share_memory()
         log = logging.getLogger(__name__)
         settings = IndexSettings()
         may_be_empty = bool(watch) or reached.uploads != "none"

@@ -7,7 +7,9 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 
 import chromadb
 import numpy as np
@@ -254,6 +256,30 @@ def test_an_index_that_was_cleared_has_forgotten_all_after_opening_again(catalog
     arm = open_arm()
 
     assert (arm.index.position, arm.search("le chat", 100)) == (None, [])
+
+
+@in_a_folder
+def test_who_searches_while_an_index_is_cleared_is_answered(catalog: Catalog, open_arm: OpenArm) -> None:
+    arm = open_arm()
+    follow(catalog, arm.index)
+    over = Event()
+
+    def search() -> int:
+        searches = 0
+        while not over.is_set():
+            arm.search("le chat")
+            searches += 1
+        return searches
+
+    with ThreadPoolExecutor(2) as threads:
+        searching = [threads.submit(search) for _ in range(2)]
+        for _ in range(10):
+            arm.index.clear()
+            follow(catalog, arm.index)
+        over.set()
+
+        assert all(search.result() for search in searching)
+    assert all_found(catalog, arm) == {word: [word] for word in ANIMALS}
 
 
 @in_a_folder
