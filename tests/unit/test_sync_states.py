@@ -17,12 +17,15 @@ from index.sync import plan, sync
 from index.types import SyncReport
 from tests.fakes import HashingEmbeddings, word_spans
 
-PLACES = st.sampled_from(["a.md", "b.md", "c.md", "deep/a.md", "deep/d.md", "deep/down/e.md"])
+PLACES = st.sampled_from(["a.md", "b.md", "deep/c.md", "deep/down/d.md"])
+WHICH = st.integers(0, 4)
+"""Of the files that there are."""
 SUBJECTS = ["chat", "chien", "loup"]
 TEXTS = st.sampled_from(
     [f"# Le {one}\n\n" + f"Le {one} dort. Il rêve.\n" * many for one in SUBJECTS for many in (1, 9)]
 )
-UNREADABLE = b"\x00\x01\x02" * 500
+UNREADABLE = (b"\x00\x01\x02" * 500, b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\x00" * 500)
+"""No text; and a kind that is not read, whatever its name."""
 SPLITTER = SentenceSplitter(word_spans, chunk_tokens=20, overlap_tokens=5)
 
 
@@ -39,6 +42,9 @@ class Folder(RuleBasedStateMachine):
         self.catalog = Catalog.create(self.home / "index" / "catalog.sqlite", "hashing")
         self.known: dict[str, str] = {}
         """What is indexed, by path."""
+        for place, subject in zip(("a.md", "b.md", "deep/c.md"), SUBJECTS, strict=True):
+            self.write(place, f"# Le {subject}\n\nLe {subject} dort.\n")
+        self.sync_to_the_end()
 
     @rule(place=PLACES, text=TEXTS)
     def write(self, place: str, text: str) -> None:
@@ -48,24 +54,26 @@ class Folder(RuleBasedStateMachine):
             shutil.rmtree(file)
         file.write_text(text, "utf-8")
 
-    @rule(place=PLACES)
-    def make_unreadable(self, place: str) -> None:
-        if (self.docs / place).is_file():
-            (self.docs / place).write_bytes(UNREADABLE)
+    @rule(which=WHICH, content=st.sampled_from(UNREADABLE))
+    def make_unreadable(self, which: int, content: bytes) -> None:
+        if file := self.file(which):
+            file.write_bytes(content)
 
-    @rule(place=PLACES, to=PLACES, stays=st.booleans())
-    def move_or_copy(self, place: str, to: str, stays: bool) -> None:
-        file, target = self.docs / place, self.docs / to
-        if file.is_file() and not target.is_dir() and file != target:
+    @rule(which=WHICH, to=PLACES, stays=st.booleans())
+    def move_or_copy(self, which: int, to: str, stays: bool) -> None:
+        file, target = self.file(which), self.docs / to
+        if file and not target.is_dir() and file != target:
             target.parent.mkdir(parents=True, exist_ok=True)
             (shutil.copy if stays else shutil.move)(file, target)
 
-    @rule(place=st.one_of(PLACES, st.just("deep"), st.just("deep/down")))
-    def remove(self, place: str) -> None:
-        gone = self.docs / place
-        if gone.is_dir():
-            shutil.rmtree(gone)
-        gone.unlink(missing_ok=True)
+    @rule(which=WHICH, folder=st.booleans())
+    def remove(self, which: int, folder: bool) -> None:
+        if not (file := self.file(which)):
+            return
+        if folder and file.parent != self.docs:
+            shutil.rmtree(file.parent)
+        else:
+            file.unlink()
 
     @rule(place=PLACES)
     def put_a_folder_there(self, place: str) -> None:
@@ -111,14 +119,19 @@ class Folder(RuleBasedStateMachine):
             assert all(document.text.startswith(chunk.text, chunk.start) for chunk in document.chunks)
         return report
 
+    def file(self, which: int) -> Path | None:
+        files = sorted(file for file in self.docs.rglob("*.md") if file.is_file() and file.name != "always.md")
+        return files[which % len(files)] if files else None
+
     def readable(self) -> dict[str, str]:
         files = (file for file in self.docs.rglob("*") if file.is_file())
-        return {str(file): file.read_text("utf-8") for file in files if file.read_bytes() != UNREADABLE}
+        return {str(file): file.read_text("utf-8") for file in files if file.read_bytes() not in UNREADABLE}
 
     def indexed(self, catalog: Catalog) -> dict[str, str]:
         return {path: catalog.text(source.id) for source in catalog.sources() for path in source.paths}
 
     def teardown(self) -> None:
+        self.sync_to_the_end()
         self.catalog.close()
         shutil.rmtree(self.home)
 
@@ -140,4 +153,4 @@ def everything(catalog: Catalog) -> tuple[object, ...]:
 
 
 TestFolder = Folder.TestCase
-TestFolder.settings = settings(max_examples=settings.default.max_examples // 5, stateful_step_count=15)
+TestFolder.settings = settings(max_examples=settings.default.max_examples // 5, stateful_step_count=12)
