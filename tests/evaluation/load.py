@@ -89,8 +89,11 @@ def main() -> None:
     ends = compared(by_itself, lines, search)
     tell({"measured": "compared"} | ends)
     print(f"\n{table(lines)}\n")
-    if wrong := [line for line in lines if line["lost"] or line["mixed_up"] or line["errors"]]:
-        sys.exit(f"Lost, mixed up or failed with {', '.join(str(line['people']) for line in wrong)} people")
+    faults = ("lost", "mixed_up", "unlike_before", "errors")
+    if wrong := [line for line in lines if any(line[fault] for fault in faults)]:
+        sys.exit(
+            f"Lost, mixed up, unlike before or failed with {', '.join(str(line['people']) for line in wrong)} people"
+        )
 
 
 def real_records(folders: Sequence[Path], chunks: int) -> list[Record]:
@@ -243,6 +246,7 @@ class Seen:
     refused: int = 0
     given_up: int = 0
     mixed_up: int = 0
+    unlike_before: int = 0
     errors: Counter[str] = field(default_factory=Counter)
 
     def take(self, person: int, question: str, answer: dict[str, Any]) -> None:
@@ -250,8 +254,8 @@ class Seen:
         self.answered_people.add(person)
         self.declined += not answer["answered"]
         said = answer["answer"], [(one["source"], one["start"], one["end"]) for one in answer["citations"]]
-        if answer["question"] != question or self.first.setdefault(question, said) != said:
-            self.mixed_up += 1
+        self.mixed_up += answer["question"] != question
+        self.unlike_before += self.first.setdefault(question, said) != said
 
 
 async def load(
@@ -279,6 +283,7 @@ async def load(
         "people_without_answer": seen.people - len(seen.answered_people),
         "lost": await answers_counted(client) - counted - len(seen.answers),
         "mixed_up": seen.mixed_up,
+        "unlike_before": seen.unlike_before,
         "errors": dict(seen.errors),
         "megabytes": round(max(megabytes)),
     }

@@ -91,7 +91,7 @@ def test_an_answer_that_is_another_the_second_time_is_noticed() -> None:
     for answer in ("Oui.", "Oui.", "Non."):
         seen.take(0, "Où ?", {"question": "Où ?", "answered": True, "answer": answer, "citations": []})
 
-    assert seen.mixed_up == 1
+    assert (seen.unlike_before, seen.mixed_up) == (1, 0)
 
 
 def test_an_answer_that_never_arrived_is_noticed() -> None:
