@@ -112,7 +112,7 @@ def questions_about(records: Sequence[Record], folders: Sequence[Path]) -> list[
     ids = {record.id for record in records}
     groups = []
     for folder in folders:
-        found = [one.text for one in read_questions(folder / "questions.jsonl") if one.document in ids]
+        found = [one.text.strip() for one in read_questions(folder / "questions.jsonl") if one.document in ids]
         random.Random(0).shuffle(found)
         groups.append(found)
     return list(dict.fromkeys(question for question in chain.from_iterable(zip_longest(*groups)) if question))
