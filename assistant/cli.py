@@ -11,7 +11,7 @@ from contextlib import closing, contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 from unicodedata import category
 
 import typer
@@ -61,7 +61,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document an
 
 
 @app.command()
-def index(
+def index(  # noqa: PLR0913, PLR0917
     paths: Annotated[
         list[str] | None, typer.Argument(help="Folders or files; with --remove also ids.", show_default="seeds/")
     ] = None,
@@ -70,6 +70,9 @@ def index(
     rebuild: Annotated[
         bool, typer.Option("--rebuild", help="Make the index again from the files, of all folders it knows.")
     ] = False,
+    engine: Annotated[
+        Literal["plain", "ray"], typer.Option(help="Who reads and embeds: this computer, or a Ray cluster.")
+    ] = "plain",
     as_json: AsJson = False,
 ) -> None:
     """Bring the index in step with folders or files; or forget some of it; or make it again."""
@@ -77,6 +80,8 @@ def index(
         raise typer.BadParameter("--remove takes ids, files or folders, and no --rebuild")
     if rebuild and dry_run:
         raise typer.BadParameter("--rebuild has no --dry-run: it would add every file")
+    if engine == "ray" and (remove or rebuild):
+        raise typer.BadParameter("--engine ray is for folders and files to index")
     with reported():
         from index import IndexSettings, plan, removal
 
@@ -91,7 +96,7 @@ def index(
             elif rebuild:
                 report = rebuilt(settings, paths or [], stop)
             else:
-                report = synced(settings, folders(paths), stop)
+                report = (spread if engine == "ray" else synced)(settings, folders(paths), stop)
         with catalog_as_it_is(settings) as catalog:
             documents, chunks = catalog.counts()
     if as_json:
@@ -567,6 +572,18 @@ def synced(settings: "IndexSettings", paths: list[Path], stop: "Stop") -> "SyncR
             draw(Comparing())
             with opened.turn(stop):
                 return opened.sync(plan(paths, opened.catalog, stop), draw, stop)
+
+
+def spread(settings: "IndexSettings", paths: list[Path], stop: "Stop") -> "SyncReport":
+    """Bring the index in step, with what a cluster reads and embeds."""
+    from index import Comparing, create_index, plan
+    from index.cluster import ray_engine
+
+    with progress() as draw, create_index(settings) as opened:
+        draw(Comparing())
+        planned = plan(paths, opened.catalog, stop)
+        with ray_engine(settings) as engine:
+            return opened.sync(planned, draw, stop, engine)
 
 
 def removed(settings: "IndexSettings", sources: list[str], stop: "Stop") -> "SyncReport":

@@ -24,7 +24,7 @@ from index.settings import IndexSettings
 from index.split import HEADED, SPLITTER, SentenceSplitter
 from index.stop import NEVER, Stop
 from index.swap import NEW, commit, settle
-from index.sync import Load, Plan, plan, sync
+from index.sync import Engine, Load, Plan, plan, sync
 from index.terms import query_terms
 from index.types import EVERYTHING, Fault, Filter, Progress, Source, SyncReport
 
@@ -378,8 +378,16 @@ class Index:
         if self.catalog.position != self._followed:
             self._follow_in_turn(self._followers)
 
-    def sync(self, plan: Plan, on_progress: Callable[[Progress], None], stop: Stop = NEVER) -> SyncReport:
+    def sync(
+        self,
+        plan: Plan,
+        on_progress: Callable[[Progress], None],
+        stop: Stop = NEVER,
+        engine: Engine | None = None,
+    ) -> SyncReport:
         """Carry out a plan (see sync.plan); both indexes follow meanwhile, and are up to date at the end.
+
+        engine: reads, cuts and embeds elsewhere, as `cluster.ray_engine` does; here where there is none.
 
         Raises IndexingError where chunks would be longer than the model reads, what sync raises, and Stopped where
         somebody asked to stop before anything was done.
@@ -400,7 +408,7 @@ class Index:
         parts = (self._recipe.splitter, self._recipe.embeddings)
         on_step = self._following(on_progress, stop)
         with self._recipe.reader(stop) as load:
-            report = sync(plan, self.catalog, *parts, on_step, load=load, stop=stop)
+            report = sync(plan, self.catalog, *parts, on_step, load=load, stop=stop, engine=engine)
         self._follow(NEVER)
         if not report.pending:
             self._scrub()

@@ -8,9 +8,10 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 from langchain_core.documents import Document
@@ -142,6 +143,7 @@ def sync(  # noqa: PLR0913 - the seams
     *,
     load: Load = load,
     stop: Stop = NEVER,
+    engine: "Engine | None" = None,
 ) -> SyncReport:
     """Carry out a plan. Each document is written whole; one that cannot be read is a row of the report.
 
@@ -152,6 +154,7 @@ def sync(  # noqa: PLR0913 - the seams
         on_progress: called after each document of `plan.put`, in this order, and while they are embedded.
         load: reads a file; what it raises but UnreadableFile and OSError ends the sync.
         stop: ends the work at a document's boundary; what is left is counted in the report.
+        engine: reads, cuts and embeds elsewhere, instead of `load`, `splitter` and `embeddings`.
 
     Raises:
         IndexingError: the splitter does not give chunks of the text with their places in it.
@@ -162,9 +165,9 @@ def sync(  # noqa: PLR0913 - the seams
     catalog.remember(plan.roots)
     report = replace(plan.report, added=0, updated=0)
     course = _Course(len(plan.put), on_progress)
+    here = partial(_documents, parts=_Parts(load, splitter, embeddings))
     try:
-        parts = _Parts(load, splitter, embeddings)
-        for content, outcome in _documents(plan.put, parts, course, stop):
+        for content, outcome in (engine or here)(plan.put, told=course.chunks, stop=stop):
             if isinstance(outcome, StoredDocument):
                 catalog.put(outcome, content.paths)
                 report = _with(report, content)
@@ -174,6 +177,14 @@ def sync(  # noqa: PLR0913 - the seams
     except Stopped:
         return replace(report, pending=len(plan.put) - course.documents)
     return report
+
+
+def documents(
+    contents: Sequence[Content], load: Load, splitter: TextSplitter, embeddings: Embeddings
+) -> list[tuple[Content, "Outcome"]]:
+    """Read, cut and embed some documents of a plan, as `sync` does, and write nothing: what an Engine is made of."""
+    parts = _Parts(load, splitter, embeddings)
+    return list(_documents(contents, parts, told=lambda *_: None, stop=NEVER))
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,9 +315,21 @@ Outcome = StoredDocument | tuple[Unreadable, ...]
 """A document, or for each of its paths why it could not be read."""
 
 
-def _documents(
-    contents: Iterable[Content], parts: _Parts, course: _Course, stop: Stop
-) -> Iterator[tuple[Content, Outcome]]:
+class Engine(Protocol):
+    """Makes documents of files, wherever it does that."""
+
+    def __call__(self, contents: Sequence[Content], *, told: "Told", stop: Stop) -> Iterator[tuple[Content, Outcome]]:
+        """Give each content with its document, in this order.
+
+        told: to be called with how many chunks were embedded, and the content read last. Raises Stopped where `stop`
+        was asked.
+        """
+
+
+Told = Callable[[int, Content], None]
+
+
+def _documents(contents: Iterable[Content], parts: _Parts, told: Told, stop: Stop) -> Iterator[tuple[Content, Outcome]]:
     """Load, split and embed, in order; chunks of several small documents are embedded together."""
     batch: list[tuple[Content, Outcome]] = []
     size = 0
@@ -316,13 +339,13 @@ def _documents(
         batch.append((content, outcome))
         size += len(outcome.chunks) if isinstance(outcome, StoredDocument) else 0
         if size >= BATCH_CHUNKS:
-            yield from _embedded(batch, parts.embeddings, course, stop)
+            yield from _embedded(batch, parts.embeddings, told, stop)
             batch, size = [], 0
-    yield from _embedded(batch, parts.embeddings, course, stop)
+    yield from _embedded(batch, parts.embeddings, told, stop)
 
 
 def _embedded(
-    batch: Sequence[tuple[Content, Outcome]], embeddings: Embeddings, course: _Course, stop: Stop
+    batch: Sequence[tuple[Content, Outcome]], embeddings: Embeddings, told: Told, stop: Stop
 ) -> Iterator[tuple[Content, Outcome]]:
     """Add the vectors; the embedder is not called, and so not loaded, when there is no text.
 
@@ -345,7 +368,7 @@ def _embedded(
                 found = embeddings.embed_documents([texts[place] for place in places])
             for place, vector in zip(places, found, strict=True):
                 vectors[place] = np.asarray(vector, dtype=np.float32)
-            course.chunks(len(places), batch[-1][0])
+            told(len(places), batch[-1][0])
     except Stopped as error:
         stopped = error
     remaining = iter(vectors)

@@ -710,10 +710,12 @@ def test_a_plan_whose_documents_are_gone_is_refused_whole(
     assert set(content(catalog)) == {"chat.txt", "loup.txt"}
 
 
-def test_a_store_that_fails_stops_the_sync(catalog: Catalog, docs: Path, embeddings: HashingEmbeddings) -> None:
+def test_a_store_that_fails_stops_the_sync(
+    catalog: Catalog, docs: Path, embeddings: HashingEmbeddings, tmp_path: Path
+) -> None:
     planned = plan([docs], catalog)
     catalog.close()
-    catalog.path.write_bytes(b"rubbish" * 1000)
+    (tmp_path / "index" / "catalog.sqlite").write_bytes(b"rubbish" * 1000)
     with pytest.raises(StoreUnavailable):
         sync(planned, catalog, splitter, embeddings, lambda _: None)
 
