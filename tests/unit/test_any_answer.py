@@ -64,6 +64,7 @@ def test_the_claims_are_the_same_however_the_text_arrives(text: str, cuts: list[
 @example("java__script:alert(1) ht`tps://evil.example")
 @example("<`!--")
 @example("9https://evil.example")
+@example("<?<")
 def test_what_is_said_is_no_markup_for_a_face_that_renders_it(text: str) -> None:
     said = prose(text, lambda _: False)
 
