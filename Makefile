@@ -23,7 +23,7 @@ run: install
 	@$(BIN)/assistant serve --port $(PORT)
 
 test: install browser nginx postgresql frameworks
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 check: install
 	$(BIN)/ruff format --check .

@@ -579,11 +579,9 @@ def spread(settings: "IndexSettings", paths: list[Path], stop: "Stop") -> "SyncR
     from index import Comparing, create_index, plan
     from index.cluster import ray_engine
 
-    with progress() as draw, create_index(settings) as opened:
+    with progress() as draw, create_index(settings) as opened, opened.turn(stop), ray_engine(settings) as engine:
         draw(Comparing())
-        planned = plan(paths, opened.catalog, stop)
-        with ray_engine(settings) as engine:
-            return opened.sync(planned, draw, stop, engine)
+        return opened.sync(plan(paths, opened.catalog, stop), draw, stop, engine)
 
 
 def removed(settings: "IndexSettings", sources: list[str], stop: "Stop") -> "SyncReport":

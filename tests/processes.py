@@ -3,10 +3,16 @@
 import ctypes
 import logging
 import multiprocessing
+import os
 import resource
-from collections.abc import Callable, Iterator
+import runpy
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 Tell = Callable[[Any], None]
@@ -14,7 +20,19 @@ Tell = Callable[[Any], None]
 
 forks = multiprocessing.get_context("forkserver")
 # Imported, but nothing opened: Chroma's threads would not be in the forks.
-forks.set_forkserver_preload([__name__, "index.build", "index.vectors", "index.lexical", "index.search", "tests.fakes"])
+forks.set_forkserver_preload(
+    [
+        __name__,
+        "index.build",
+        "index.vectors",
+        "index.lexical",
+        "index.search",
+        "sentence_transformers",
+        "assistant.build",
+        "tests.fakes",
+    ]
+)
+COMMAND_SECONDS = 240
 
 
 def run(function: Callable[..., None], *arguments: object) -> list[Any]:
@@ -44,6 +62,19 @@ def listen(said: Connection) -> Iterator[Any]:
             return
 
 
+def command(*arguments: str, env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    """Run the command line to its end, with this environment alone, without a network: see tests.network."""
+    with TemporaryDirectory() as folder:
+        files = [Path(folder) / name for name in ("stdout", "stderr")]
+        process = forks.Process(target=_command, args=(arguments, dict(env), *map(str, files)))
+        process.start()
+        process.join(COMMAND_SECONDS)
+        process.kill()
+        process.join()
+        shown, said = (file.read_bytes().decode() for file in files)
+    return subprocess.CompletedProcess(arguments, process.exitcode or 0, shown, said)
+
+
 def limit_files(size: int) -> None:
     """Let no file grow beyond this size, in bytes."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
@@ -68,6 +99,17 @@ class Telling(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         self._tell(("log", record.getMessage()))
+
+
+def _command(arguments: tuple[str, ...], env: Mapping[str, str], *files: str) -> None:
+    os.environ.clear()
+    os.environ.update(env)
+    for number, file in enumerate(files, start=1):
+        os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT), number)
+    sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - until the process ends
+    sys.stderr = open(2, "w", encoding="utf-8", errors="backslashreplace", buffering=1, closefd=False)  # noqa: SIM115
+    sys.argv = ["assistant", *arguments]
+    runpy.run_module("tests.network", run_name="__main__", alter_sys=True)
 
 
 def _tell_through(sending: Connection, function: Callable[..., None], *arguments: object) -> None:

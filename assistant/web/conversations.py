@@ -492,8 +492,8 @@ def _configure(connection: Any, _: object) -> None:
 
 
 def _storable(text: str) -> str:
-    """Write text without the null character, which PostgreSQL refuses."""
-    return text.replace("\0", " ")
+    """Write text without the null character, which PostgreSQL refuses, but with what a browser shows in its place."""
+    return text.replace("\0", "\ufffd")
 
 
 def _forget_before(connection: Connection, moment: float) -> None:

@@ -305,4 +305,4 @@ def as_shown(text: str) -> str:
 
 
 def as_titled(question: str) -> str:
-    return " ".join(question.split())[:TITLE_CHARACTERS]
+    return as_shown(" ".join(question.split())[:TITLE_CHARACTERS])

@@ -17,6 +17,7 @@ from assistant.web.streams import Places
 from index import SyncQueue
 from tests.browser.scripted import ScriptedAssistant
 from tests.browser.serving import serving
+from tests.threads import alone
 
 LONG = "Une phrase. " * 1_000_000
 """More than the buffers of a connection take."""
@@ -103,7 +104,7 @@ def test_a_file_that_stands_still_while_it_is_sent_counts_as_broken_off() -> Non
         received = unless_still(send_one_piece, seconds=0.05)
         return [await received(), await received()]
 
-    first, second = asyncio.run(receive())
+    first, second = alone(lambda: asyncio.run(receive()))
 
     assert first["body"] == b"a"
     assert second == {"type": "http.disconnect"}

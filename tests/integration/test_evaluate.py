@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -15,6 +14,7 @@ from assistant import InvalidData
 from assistant.cli import app
 from assistant.evaluation.corpus import corpus_key, kept_index
 from assistant.evaluation.data import Record, read_records
+from tests.processes import command
 
 RECORDS = [
     {"id": "fr", "title": "L'usine", "text": "L'usine d'Albi a ouvert en 1987. Elle fabrique des vélos.", "lang": "fr"},
@@ -60,15 +60,8 @@ def home(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def done(folder, home) -> subprocess.CompletedProcess:
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("INDEX_", "ASSISTANT_"))}
-    return subprocess.run(
-        [sys.executable, "-m", "tests.network", "evaluate", folder, "--json", "--plot", home / "curve.svg"],
-        env=inherited | {"XDG_CACHE_HOME": str(home), "INDEX_CHROMA_URL": NOBODY, "INDEX_CATALOG_URL": NO_DATABASE},
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        timeout=240,
-        check=False,
-    )
+    own = {"XDG_CACHE_HOME": str(home), "INDEX_CHROMA_URL": NOBODY, "INDEX_CATALOG_URL": NO_DATABASE}
+    return command("evaluate", str(folder), "--json", "--plot", str(home / "curve.svg"), env=inherited | own)
 
 
 def test_standard_output_is_one_object_and_progress_goes_to_standard_error(done, folder):

@@ -3,8 +3,6 @@
 import json
 import os
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from zipfile import ZipFile
@@ -14,6 +12,7 @@ import pytest
 from index.errors import UnreadableFile
 from index.sandbox import Limits, Sandbox
 from tests.files import WORD, archive, docx, epub, paragraph, pdf, relations
+from tests.processes import command
 
 MEGABYTE = 1024 * 1024
 LIMITS = Limits()
@@ -149,14 +148,9 @@ def test_files_beyond_the_limits_are_rows_of_the_report_and_the_others_are_index
     written(docs, "laughs.docx", LAUGHING_DOCX)
     written(docs, "note.txt", TEXT.encode())
 
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.network", "index", str(docs), "--json"],
-        env=os.environ | {"INDEX_PATH": str(tmp_path / "index")},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    done = command("index", str(docs), "--json", env=os.environ | {"INDEX_PATH": str(tmp_path / "index")})
 
+    assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
     reasons = {Path(row["path"]).name: row["reason"] for row in report["unreadable"]}
     assert report["added"] == 1

@@ -15,6 +15,7 @@ from index import SyncQueue
 from tests.browser.scripted import ScriptedAssistant
 from tests.browser.serving import serving
 from tests.evaluation.load import Seen, asking, load
+from tests.threads import alone
 
 QUESTIONS = [f"Quand fut signé le traité numéro {number} ?" for number in range(500)]
 SECONDS = 0.5
@@ -28,7 +29,7 @@ def seen_at(app: Any, people: int) -> dict[str, Any]:
             return await load(client, os.getpid(), QUESTIONS, SECONDS, Seen(people, {}))
 
     with serving(app) as address:
-        return asyncio.run(asked(address))
+        return alone(lambda: asyncio.run(asked(address)))
 
 
 def test_each_of_twenty_people_gets_the_answer_to_their_own_question() -> None:

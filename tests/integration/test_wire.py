@@ -5,8 +5,6 @@ The model is too small to answer well. What it says is not judged here; how it i
 
 import json
 import os
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import closing
@@ -20,6 +18,7 @@ from assistant.generate import Patience, Reach, generator, open_model, or_else
 from assistant.web.streams import in_batches
 from tests.fakes import HashingEmbeddings, Retriever, passage
 from tests.llama import LlamaServer
+from tests.processes import command
 
 QUESTION = "How much is the bread?"
 BREAD = "The bread costs one euro."
@@ -110,8 +109,9 @@ def test_the_command_line_answers_with_it(llama, tmp_path):
     }
 
     def run(*arguments: str) -> str:
-        command = [sys.executable, "-m", "tests.network", *arguments]
-        return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+        done = command(*arguments, env=environment)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
 
     run("index", "seeds")
     answer = json.loads(run("ask", QUESTION, "--json"))
