@@ -32,7 +32,15 @@ from chromadb.config import Settings, System
 from chromadb.errors import ChromaError, InternalError, NotFoundError
 from numpy.typing import ArrayLike, NDArray
 from pydantic import TypeAdapter, ValidationError
-from tenacity import RetryCallState, Retrying, retry_if_exception, stop_before_delay, wait_random_exponential
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception,
+    stop_after_attempt,
+    stop_before_delay,
+    wait_fixed,
+    wait_random_exponential,
+)
 from typing_extensions import TypedDict, override
 
 from index.catalog import Change, Position
@@ -252,8 +260,17 @@ class VectorIndex:
             StoreUnavailable: the folder cannot be read, the server does not answer.
         """
         with self._store.translated(), self._store.whole():
-            nearest = _nearest(self._collection, vector, min(k, self._store.rows_at_once))
+            nearest = LOOKING(_nearest, self._collection, vector, min(k, self._store.rows_at_once))
             return [(id, 1 - distance) for id, distance in nearest]
+
+
+LOOKING = Retrying(
+    retry=retry_if_exception(lambda error: "Nothing found on disk" in str(error)),
+    stop=stop_after_attempt(10),
+    wait=wait_fixed(0.1),
+    reraise=True,
+)
+"""Chroma finds no file of a collection that is just being written for the first time."""
 
 
 def overwrite_memory() -> None:
