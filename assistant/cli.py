@@ -202,9 +202,9 @@ def serve_command(
         from threading import Thread
 
         from assistant.logs import configure
-        from assistant.memory import share_memory
         from assistant.settings import AssistantSettings
         from index import IndexSettings
+        from index.memory import share_memory
 
         given: dict[str, Any] = {"root_path": root_path, "trusted_proxies": " ".join(trusted_proxy or ()) or None}
         reached = AssistantSettings(**{name: value for name, value in given.items() if value is not None})

@@ -23,3 +23,8 @@ def statements(text: str, language: str | None) -> Iterator[list[Span]]:
             held = []
     if held:
         yield held
+
+
+def statement_spans(text: str, language: str | None) -> list[Span]:
+    """Give each statement whole, with what stands between its sentences."""
+    return [(spans[0][0], spans[-1][1]) for spans in statements(text, language)]

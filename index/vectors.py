@@ -5,7 +5,6 @@ it (one kill in 28 in the middle of a write left one that did), so a child proce
 lose what it holds while we run, so that is looked at each time the catalog is followed.
 """
 
-import ctypes
 import logging
 import shutil
 import sqlite3
@@ -45,6 +44,7 @@ from typing_extensions import TypedDict, override
 
 from index.catalog import Change, Position
 from index.errors import StoreLost, StoreUnavailable
+from index.memory import overwrite_memory
 
 Row = TypeVar("Row")
 logger = logging.getLogger(__name__)
@@ -271,20 +271,6 @@ LOOKING = Retrying(
     reraise=True,
 )
 """Chroma finds no file of a collection that is just being written for the first time."""
-
-
-def overwrite_memory() -> None:
-    """Have all memory overwritten, from now on, when it is given back and when it is given out.
-
-    Chroma writes memory that it has not filled to its files: an id or a text that was forgotten could be in it. Where
-    the C library is not glibc, nothing happens.
-    """
-    with suppress(AttributeError, OSError):
-        ctypes.CDLL(None).mallopt(M_PERTURB, 1)
-
-
-M_PERTURB = -6
-"""Of malloc.h."""
 
 
 class Folder:

@@ -72,7 +72,7 @@ def command(*arguments: str, env: Mapping[str, str]) -> subprocess.CompletedProc
         process.kill()
         process.join()
         shown, said = (file.read_bytes().decode() for file in files)
-    return subprocess.CompletedProcess(arguments, process.exitcode or 0, shown, said)
+    return subprocess.CompletedProcess(arguments, process.exitcode, shown, said)
 
 
 def limit_files(size: int) -> None:

@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from assistant.reader.reading import Reading, ReadSentence, sigmoid
-from assistant.statements import statements
+from assistant.statements import statement_spans
 from index import Passage, TokenVectors
 
 PASSAGE_WEIGHT = 0.5
@@ -38,9 +38,7 @@ class FitReader:
     def read(self, question: str, passages: Sequence[Passage]) -> list[Reading]:
         """Read passages; a sentence has the greater a share the nearer it is."""
         asked = self._embeddings.embed_query_tokens(question)
-        spans = [
-            [(own[0][0], own[-1][1]) for own in statements(passage.text, passage.language)] for passage in passages
-        ]
+        spans = [statement_spans(passage.text, passage.language) for passage in passages]
         texts = [p.text[a:b] for p, own in zip(passages, spans, strict=True) for a, b in own]
         tokens = iter(self._embeddings.embed_document_tokens(texts) if texts else [])
         return [

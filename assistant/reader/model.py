@@ -14,7 +14,7 @@ from torch import Tensor
 from assistant.errors import ReaderUnavailable
 from assistant.reader.network import ANSWER_TOKENS, Encoded, PairTokenizer, ReadingNetwork, share_encoder
 from assistant.reader.reading import Reading, ReadSentence, Span, sigmoid
-from assistant.statements import statements
+from assistant.statements import statement_spans
 from index import Passage, SentenceTransformerEmbeddings
 
 WEIGHTS = Path(__file__).parent / "weights.safetensors"
@@ -77,8 +77,7 @@ def read_sentences(passage: Passage, pair: Encoded, logits: Tensor) -> list[Read
         return []
     own = logits[pair.first : pair.first + count].float().log_softmax(0).numpy()
     found = []
-    for spans in statements(passage.text, passage.language):
-        start, end = spans[0][0], spans[-1][1]
+    for start, end in statement_spans(passage.text, passage.language):
         tokens = [i for i, (a, b) in enumerate(pair.spans) if start <= a < end and b > a]
         if tokens:
             first, last = best_span(own[tokens[0] : tokens[-1] + 1])
