@@ -7,12 +7,12 @@ near to all of them comes first, and where the question stands alone, what it fi
 
 import logging
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import BaseMessage, convert_to_messages, trim_messages
-from langchain_core.output_parsers import StrOutputParser
+from langchain_core.messages import AIMessageChunk, BaseMessage, convert_to_messages, trim_messages
 from langchain_core.prompts import ChatPromptTemplate
 
 from assistant.prompts import CANNOT_ANSWER, CONDENSE_HUMAN, CONDENSE_SYSTEM
@@ -107,7 +107,6 @@ def by_model(model: BaseChatModel, count_tokens: Callable[[str], int]) -> Conden
     count_tokens: by whatever tokenizer is at hand.
     """
     prompt = ChatPromptTemplate.from_messages([("system", CONDENSE_SYSTEM), ("human", CONDENSE_HUMAN)])
-    chain = prompt | model | StrOutputParser()
 
     def condense(question: str, history: Sequence[Message]) -> Condensed:
         without = by_history(question, history)
@@ -116,15 +115,27 @@ def by_model(model: BaseChatModel, count_tokens: Callable[[str], int]) -> Conden
             return without
         conversation = "\n".join(f"{turn.type}: {_unfenced(str(turn.content))}" for turn in turns)
         try:
-            written = chain.invoke({"conversation": conversation, "question": _unfenced(question)}).strip()
+            asked = prompt.invoke({"conversation": conversation, "question": _unfenced(question)}).to_messages()
+            written = _line(model.stream(asked))
         except Exception as error:  # noqa: BLE001 - each provider's package has errors of its own
             log.warning("The language model did not rewrite a question (%s)", type(error).__name__)
             return without
-        if not written or "\n" in written or len(written) > WRITTEN_CHARACTERS:
+        if not written:
             return without
         return Condensed(written, ((written, WRITTEN_WEIGHT), *without.searches))
 
     return condense
+
+
+def _line(pieces: Iterator[AIMessageChunk]) -> str:
+    """Return the one line that a language model writes; nothing where it rambles, and then it is stopped."""
+    with closing(pieces):  # type: ignore[type-var]
+        written = ""
+        for piece in pieces:
+            written = (written + piece.text).lstrip()
+            if "\n" in written.rstrip() or len(written) > WRITTEN_CHARACTERS:
+                return ""
+    return written.strip()
 
 
 def leans(question: str) -> bool:

@@ -6,13 +6,14 @@ import pytest
 from langchain_core.callbacks import CallbackManagerForRetrieverRun
 from langchain_core.documents import Document
 from langchain_core.language_models import GenericFakeChatModel
-from langchain_core.messages import AIMessage
+from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.outputs import ChatGenerationChunk
 from langchain_core.retrievers import BaseRetriever
 from pydantic import Field
 
 from assistant import Asked, Message
 from assistant.answer import searcher
-from assistant.condense import HISTORY_TOKENS, PAST_CHARACTERS, by_history, by_model, leans, merged
+from assistant.condense import HISTORY_TOKENS, PAST_CHARACTERS, WRITTEN_CHARACTERS, by_history, by_model, leans, merged
 from assistant.prompts import CANNOT_ANSWER
 from index.terms import content_terms
 from tests.fakes import passage
@@ -253,6 +254,17 @@ class Failing(GenericFakeChatModel):
         raise ConnectionError("http://127.0.0.1:9/?key=secret")
 
 
+class Rambling(GenericFakeChatModel):
+    """Writes word after word, and never ends by itself."""
+
+    written: list[str] = Field(default_factory=list)
+
+    def _stream(self, messages, stop=None, run_manager=None, **kwargs):
+        while True:
+            self.written.append("encore ")
+            yield ChatGenerationChunk(message=AIMessageChunk("encore "))
+
+
 def rewriting(text: str) -> Written:
     return Written(messages=iter([AIMessage(text)]), shown=[])
 
@@ -288,6 +300,13 @@ def test_a_language_model_writes_the_question_that_stands_alone():
 def test_where_the_language_model_fails_or_rambles_the_history_alone_does(model, caplog):
     assert by_model(model, count_words)("Et pourquoi ?", HISTORY) == by_history("Et pourquoi ?", HISTORY)
     assert "secret" not in caplog.text
+
+
+def test_a_language_model_that_rambles_is_stopped():
+    model = Rambling(messages=iter([]))
+
+    assert by_model(model, count_words)("Et pourquoi ?", HISTORY) == by_history("Et pourquoi ?", HISTORY)
+    assert len("".join(model.written)) < WRITTEN_CHARACTERS + 20
 
 
 def test_without_a_history_the_language_model_is_not_asked():
