@@ -26,8 +26,8 @@ from index.terms import content_terms
 MARKUP = re.compile(r"<[^<>]{1,80}>")
 YEAR = re.compile(r"\b(1[0-9]|20)\d\d\b")
 NAME = re.compile(r"(?<=[\w,'’] )[A-ZÀ-Ý][\w'’-]{3,}(?: [A-ZÀ-Ý][\w'’-]+)*")
-WINDOW_CHARACTERS = (200, 900)
-"""How long a window is, drawn evenly from shortest to longest; a chunk has up to 900."""
+WINDOW_CHARACTERS = (200, 1_100)
+"""How long a window is, drawn evenly from shortest to longest; a chunk has up to 900 by default."""
 UNTITLED = 0.3
 """Share of the passages that are read without their title, as many files have none that says anything."""
 NEAREST = 8

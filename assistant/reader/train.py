@@ -1,11 +1,13 @@
 """Trains the reader on question-answering data sets, on a processor.
 
-    python -m assistant.reader.train FOLDER=VISITS… --output FILE [--steps N] [--checkpoint FILE]
+    python -m assistant.reader.train FOLDER=VISITS… --output FILE [--start FILE] [--seed N] [--rate RATE]
+        [--steps N] [--checkpoint FILE]
 
 Each folder holds corpus.jsonl and questions.jsonl, as assistant.evaluation.data describes them; VISITS says how often
 its questions are read, less than once where they are translations of each other. One document in five, by title, is
-held back and measured. The same data and visits give the same batches; with --checkpoint, a run that was stopped goes
-on where it was.
+held back and measured. The same data, visits and seed give the same batches; with --checkpoint, a run that was stopped
+goes on where it was. --start begins with the weights that an earlier run wrote: with another seed it sees its questions
+with other windows and other passages that do not answer.
 
 Whether a passage answers is learnt from every pair, the words that answer from the pairs that tell them. Of passages
 that people judged together the best one is trained to answer, where one of them does (Dietterich, Lathrop and
@@ -18,26 +20,29 @@ import random
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from assistant.evaluation.metrics import auroc
-from assistant.reader.model import best_span, pack
+from assistant.reader.model import best_span, pack, unpack
 from assistant.reader.network import Encoded, PairTokenizer, ReadingNetwork, open_encoder
 from assistant.reader.pairs import Asked, Judged, Pair, read_folder, visits
 from index import SentenceTransformerEmbeddings
 from index.models import PACKAGED, find_model
 
-SEED = 0
+MEASURED_SEED = 0
+"""Of the questions held back that are measured, whatever the seed of the run: runs can be compared."""
 BATCH_PAIRS = 16
 BATCHES_SORTED = 16
 """Batches are cut from so many batches' pairs sorted by length, so that little is padded."""
 LEARNING_RATE = 2e-4
-HEAD_LEARNING_RATE = 1e-3
+HEADS_FASTER = 5
+"""How many times faster the heads learn, which begin with nothing."""
 WARM_UP_STEPS = 100
 JUDGED_AT_ONCE = 4
 HARDEST = 3
@@ -57,45 +62,56 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m assistant.reader.train", description=__doc__.splitlines()[0])
     parser.add_argument("folders", nargs="+", metavar="FOLDER=VISITS", help="with corpus.jsonl and questions.jsonl")
     parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--start", type=Path, help="weights to begin with, as an earlier run wrote them")
+    parser.add_argument("--seed", type=int, default=0, help="of the choice of windows and passages")
+    parser.add_argument("--rate", type=float, default=LEARNING_RATE, help="the learning rate at its highest")
     parser.add_argument("--steps", type=int, help="stop after so many batches; by then the learning rate is zero")
     parser.add_argument("--checkpoint", type=Path, help="written every few minutes, and read where it exists")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
     visits_of = dict(folder.rsplit("=", 1) for folder in arguments.folders)
     asked = {Path(folder).name: (read_folder(Path(folder)), float(times)) for folder, times in visits_of.items()}
-    torch.manual_seed(SEED)
+    torch.manual_seed(arguments.seed)
     folder = find_model(PACKAGED)
     network = ReadingNetwork(open_encoder(folder, torch.float32))
+    if arguments.start:
+        network.load_state_dict(unpack(load_file(arguments.start)), strict=False)
     tokenizer = PairTokenizer(SentenceTransformerEmbeddings(PACKAGED).tokenizer)
-    train(network, tokenizer, asked, arguments.checkpoint, arguments.steps)
+    batches = list(make_batches(asked, arguments.seed))[: arguments.steps]
+    held_back = {name: pairs_to_measure(questions) for name, (questions, _) in asked.items()}
+    train(network, tokenizer, Run(batches, held_back, arguments.rate, arguments.checkpoint))
     save_file(pack(network.trained()), arguments.output)
 
 
-def train(
-    network: ReadingNetwork,
-    tokenizer: PairTokenizer,
-    asked: dict[str, tuple[list[Asked | Judged], float]],
-    checkpoint: Path | None,
-    steps: int | None = None,
-) -> None:
-    """Train on the questions that are not held back, each visited so often, and measure on those that are."""
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What the network is trained on, and how."""
+
+    batches: Sequence[Batch]
+    held_back: dict[str, list[Pair]]
+    """By name of the data set; measured meanwhile."""
+    rate: float
+    """The learning rate at its highest."""
+    checkpoint: Path | None
+
+
+def train(network: ReadingNetwork, tokenizer: PairTokenizer, run: Run) -> None:
+    """Train on each batch of a run once."""
     network.freeze()
-    batches = list(_batches(asked))[:steps]
-    held_back = {name: _measured(questions) for name, (questions, _) in asked.items()}
     heads = [*network.span.parameters(), *network.answers.parameters()]
     body = [weight for weight in network.encoder.parameters() if weight.requires_grad]
     optimizer = torch.optim.AdamW(
-        [{"params": body, "lr": LEARNING_RATE}, {"params": heads, "lr": HEAD_LEARNING_RATE}],
+        [{"params": body, "lr": run.rate}, {"params": heads, "lr": run.rate * HEADS_FASTER}],
         weight_decay=0.01,
         fused=True,
     )
     schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: min(1.0, (step + 1) / WARM_UP_STEPS) * (1 - step / len(batches))
+        optimizer, lambda step: min(1.0, (step + 1) / WARM_UP_STEPS) * (1 - step / len(run.batches))
     )
-    done = _resume(checkpoint, network, optimizer, schedule)
-    log.info("%d batches, of which %d are done", len(batches), done)
+    done = _resume(run.checkpoint, network, optimizer, schedule)
+    log.info("%d batches, of which %d are done", len(run.batches), done)
     began, losses = time.monotonic(), []
-    for step, batch in enumerate(batches[done:], start=done + 1):
+    for step, batch in enumerate(run.batches[done:], start=done + 1):
         loss = _loss(network, tokenizer, _chosen(network, tokenizer, batch))
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -106,10 +122,10 @@ def train(
         if step % 50 == 0:
             seconds = (time.monotonic() - began) / (step - done)
             log.info("step %d: loss %.3f, %.1f s a step", step, float(np.mean(losses[-50:])), seconds)
-        if step % MEASURE_EVERY == 0 or step == len(batches):
-            for name, pairs_of in held_back.items():
+        if step % MEASURE_EVERY == 0 or step == len(run.batches):
+            for name, pairs_of in run.held_back.items():
                 log.info("step %d, %s: %s", step, name, measure(network, tokenizer, pairs_of))
-            _save(checkpoint, network, optimizer, schedule, step)
+            _save(run.checkpoint, network, optimizer, schedule, step)
 
 
 def measure(network: ReadingNetwork, tokenizer: PairTokenizer, pairs: Sequence[Pair]) -> str:
@@ -135,9 +151,12 @@ def measure(network: ReadingNetwork, tokenizer: PairTokenizer, pairs: Sequence[P
     )
 
 
-def _batches(asked: dict[str, tuple[list[Asked | Judged], float]]) -> Iterator[Batch]:
-    """Give batches of pairs of like length, and of judged questions in between."""
-    chance = random.Random(SEED)  # noqa: S311 - nothing secret
+def make_batches(asked: dict[str, tuple[list[Asked | Judged], float]], seed: int) -> Iterator[Batch]:
+    """Give batches of pairs of like length, and of judged questions in between.
+
+    asked: by name of the data set, its questions, and how often each that is not held back is visited.
+    """
+    chance = random.Random(seed)  # noqa: S311 - nothing secret
     visited: list[Pair] = []
     judged: list[Judged] = []
     for questions, times in asked.values():
@@ -166,9 +185,9 @@ def _visited(questions: Sequence[Asked | Judged], times: float, chance: random.R
         times -= 1
 
 
-def _measured(questions: Sequence[Asked | Judged]) -> list[Pair]:
+def pairs_to_measure(questions: Sequence[Asked | Judged]) -> list[Pair]:
     """Choose pairs of questions held back: one that answers and one that does not, or what was judged."""
-    chance = random.Random(SEED)  # noqa: S311 - nothing secret
+    chance = random.Random(MEASURED_SEED)  # noqa: S311 - nothing secret
     kept = [question for question in questions if question.held_back]
     chosen = chance.sample(kept, min(MEASURED, len(kept)))
     pairs = list(visits(chosen, chance))

@@ -6,7 +6,7 @@ from transformers import BertConfig, BertModel
 
 from assistant.reader.network import FROZEN_LAYERS, PairTokenizer, ReadingNetwork, share_encoder
 from assistant.reader.pairs import read_folder
-from assistant.reader.train import train
+from assistant.reader.train import LEARNING_RATE, Run, make_batches, pairs_to_measure, train
 from index import SentenceTransformerEmbeddings
 from index.models import PACKAGED
 from tests.unit.test_reader_pairs import folder as folder  # noqa: PLC0414 - the fixture
@@ -26,6 +26,12 @@ def network():
         vocab_size=250_037, hidden_size=16, num_hidden_layers=LAYERS, num_attention_heads=2, intermediate_size=32
     )
     return ReadingNetwork(BertModel(config, add_pooling_layer=False))
+
+
+def run(folder, checkpoint=None, seed=0):
+    questions = read_folder(folder)
+    batches = list(make_batches({"set": (questions, 8.0)}, seed))
+    return Run(batches, {"set": pairs_to_measure(questions)}, LEARNING_RATE, checkpoint)
 
 
 def test_a_pair_is_the_question_then_title_and_text_whose_tokens_stand_where_they_say(tokenizer):
@@ -50,7 +56,7 @@ def test_what_does_not_fit_is_cut_and_not_found(tokenizer):
 def test_word_vectors_and_lower_layers_stay_and_are_not_shipped(network, tokenizer, folder):
     before = copy.deepcopy(network.state_dict())
 
-    train(network, tokenizer, {"set": (read_folder(folder), 8.0)}, None)
+    train(network, tokenizer, run(folder))
 
     changed = {name for name, weight in network.state_dict().items() if not torch.equal(weight, before[name])}
     assert changed
@@ -59,14 +65,19 @@ def test_word_vectors_and_lower_layers_stay_and_are_not_shipped(network, tokeniz
 
 
 def test_a_run_that_was_stopped_goes_on_to_the_same_weights(network, tokenizer, folder, tmp_path):
-    asked = {"set": (read_folder(folder), 8.0)}
     again = copy.deepcopy(network)
-    train(network, tokenizer, asked, tmp_path / "checkpoint")
+    train(network, tokenizer, run(folder, tmp_path / "checkpoint"))
 
-    train(again, tokenizer, asked, tmp_path / "checkpoint")
+    train(again, tokenizer, run(folder, tmp_path / "checkpoint"))
 
     for name, weight in network.trained().items():
         torch.testing.assert_close(again.trained()[name], weight)
+
+
+def test_another_seed_reads_the_questions_with_other_passages(folder):
+    assert run(folder).batches == run(folder).batches
+    assert run(folder, seed=1).batches != run(folder).batches
+    assert run(folder, seed=1).held_back == run(folder).held_back
 
 
 def test_an_encoder_that_is_shared_has_layers_of_its_own_above_the_frozen_ones(network):
