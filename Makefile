@@ -38,8 +38,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	  { echo "Python 3.11 or newer is needed; $(PYTHON) is $$($(PYTHON) --version 2>&1). Name another: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1; }
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || \
 	  { echo "$(PYTHON) has no venv module. Install it: sudo apt-get install python3-venv"; exit 1; }
-	@rm -rf .venv
-	$(PYTHON) -m venv .venv
+	@test "$$($(BIN)/python --version 2>&1)" = "$$($(PYTHON) --version)" || { rm -rf .venv && $(PYTHON) -m venv .venv; }
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
 	@echo "Installing PyTorch, then everything else; this takes two or three minutes the first time."
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch

@@ -30,8 +30,9 @@ from index.types import EVERYTHING, Fault, Filter, Progress, Source, SyncReport
 
 if TYPE_CHECKING:
     from index.lexical import LexicalIndex
+    from index.probe import Probe
     from index.search import HybridRetriever, Ranking
-    from index.vectors import Probe, Server, VectorIndex
+    from index.vectors import Server, VectorIndex
 
 logger = logging.getLogger(__name__)
 
@@ -163,7 +164,8 @@ def check_index(settings: IndexSettings) -> list[Fault]:
     """
     from index.check import faults
     from index.lexical import LexicalIndex, fault
-    from index.vectors import Folder, Probe, VectorIndex
+    from index.probe import Probe
+    from index.vectors import Folder, VectorIndex
 
     open_catalog(settings).close()
     found: list[Fault] = []
@@ -597,7 +599,7 @@ class Index:
 
     @cached_property
     def _probe(self) -> "Probe":
-        from index.vectors import Probe
+        from index.probe import Probe
 
         return Probe.start(self._settings.path / "vectors")
 

@@ -1,23 +1,19 @@
-"""The dense index: vectors of the catalog in Chroma, in a folder or on a server. The only file that knows Chroma.
+"""The dense index: vectors of the catalog in Chroma, in a folder or on a server. Only this file knows Chroma's client.
 
-What is not as we left it is thrown away, and the catalog makes it again. A Chroma folder can crash whoever opens
-it (one kill in 28 in the middle of a write left one that did), so a child process opens it first. A server can
-lose what it holds while we run, so that is looked at each time the catalog is followed.
+What is not as we left it is thrown away, and the catalog makes it again. A Chroma folder can crash whoever opens it,
+so a child process opens it first: see probe.py. A server can lose what it holds while we run, so that is looked at
+each time the catalog is followed.
 """
 
 import logging
 import shutil
-import sqlite3
-import subprocess
-import sys
 import threading
-import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NotRequired, Protocol, Self, TypeVar, cast
+from typing import Any, Protocol, Self, TypeVar, cast
 
 import chromadb
 import httpx
@@ -30,7 +26,6 @@ from chromadb.api.types import Where
 from chromadb.config import Settings, System
 from chromadb.errors import ChromaError, InternalError, NotFoundError
 from numpy.typing import ArrayLike, NDArray
-from pydantic import TypeAdapter, ValidationError
 from tenacity import (
     RetryCallState,
     Retrying,
@@ -40,29 +35,17 @@ from tenacity import (
     wait_fixed,
     wait_random_exponential,
 )
-from typing_extensions import TypedDict, override
+from typing_extensions import override
 
 from index.catalog import Change, Position
 from index.errors import StoreLost, StoreUnavailable
 from index.memory import overwrite_memory
+from index.probe import COLLECTION, NotAsLeft, Probe, Seal, checksum, insist, insist_as_left, nearest, read_seal
 
 Row = TypeVar("Row")
 logger = logging.getLogger(__name__)
 
-COLLECTION = "chunks"
 CONFIGURATION: CreateCollectionConfiguration = {"hnsw": {"space": "cosine"}}
-
-
-class Seal(TypedDict):
-    """What `apply` notes at its end, in the metadata of the collection."""
-
-    catalog: str
-    number: int
-    chunks: int
-    checksum: str
-    """Of the HNSW files, CRC-32 in hexadecimal; empty where no file is ours."""
-    unfinished: NotRequired[bool]
-    """An `apply` began after this one, and may have put or taken out some of its rows."""
 
 
 class Store(Protocol):
@@ -92,55 +75,6 @@ class Store(Protocol):
 
     def close(self) -> None:
         """Close what is open."""
-
-
-@dataclass(frozen=True, slots=True)
-class Probe:
-    """A child process that opens the folder and may die of it; started early, it runs beside other work."""
-
-    folder: Path
-    child: subprocess.Popen[bytes] | None
-    patience_seconds: float = 120
-    """100,000 vectors take a few seconds."""
-
-    @classmethod
-    def start(cls, folder: Path) -> Self:
-        """Start to look at the folder; at once, and with nothing to do when there is none."""
-        if not folder.exists():
-            return cls(folder, None)
-        command = [sys.executable, "-m", "index.vectors", str(folder.resolve())]
-        root = Path(__file__).resolve().parent.parent
-        # In a group of its own: Ctrl-C is for this process, a child that died of it would look like a bad folder.
-        child = subprocess.Popen(  # noqa: S603
-            command,
-            cwd=root,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            process_group=0,
-        )
-        return cls(folder, child)
-
-    def healthy(self) -> bool:
-        """Wait for the child, and say whether the folder is as we left it."""
-        if self.child is None:
-            return False
-        if reason := self.fault():
-            logger.warning("The vector index at %s is made again: %s", self.folder, reason)
-        return not reason
-
-    def fault(self) -> str:
-        """Wait for the child, and say why the folder is not as we left it, a crash and a time-out too; else nothing."""
-        if self.child is None:
-            return "it is not there"
-        try:
-            _, said = self.child.communicate(timeout=self.patience_seconds)
-        except subprocess.TimeoutExpired:
-            self.child.kill()
-            _, said = self.child.communicate()
-        if self.child.returncode == 0:
-            return ""
-        return said.decode(errors="replace").strip().rpartition("\n")[2] or f"exit {self.child.returncode}"
 
 
 class VectorIndex:
@@ -183,7 +117,7 @@ class VectorIndex:
         """
         with self._store.translated():
             self._collection = self._store.open()
-        seal = _seal(self._collection)
+        seal = read_seal(self._collection)
         return Position(seal["catalog"], seal["number"]) if seal else None
 
     def apply(self, changes: Sequence[Change], position: Position) -> None:
@@ -194,7 +128,7 @@ class VectorIndex:
         """
         with self._store.translated():
             batch = self._store.rows_at_once
-            if seal := _seal(self._collection):
+            if seal := read_seal(self._collection):
                 self._collection.modify(metadata={**seal, "unfinished": True})
             # Deleted first: `add` would silently keep the old vector of an id, `upsert` its old metadata.
             for sources in _parts([change.source for change in changes], batch):
@@ -213,7 +147,7 @@ class VectorIndex:
                     metadatas=[{"source": source} for _, _, source in part],
                 )
             # A request that was given up may still be carried out, and somebody else may write to a server.
-            _insist(self._collection.count() == kept + len(rows), "rows came or went while it was written to")
+            insist(self._collection.count() == kept + len(rows), "rows came or went while it was written to")
             seal = Seal(
                 catalog=position.catalog,
                 number=position.number,
@@ -259,9 +193,10 @@ class VectorIndex:
             StoreLost: the server does not have the collection any more.
             StoreUnavailable: the folder cannot be read, the server does not answer.
         """
+        asked = np.asarray(vector, np.float32)
         with self._store.translated(), self._store.whole():
-            nearest = LOOKING(_nearest, self._collection, vector, min(k, self._store.rows_at_once))
-            return [(id, 1 - distance) for id, distance in nearest]
+            found = LOOKING(nearest, self._collection, asked, min(k, self._store.rows_at_once))
+            return [(id, 1 - distance) for id, distance in found]
 
 
 LOOKING = Retrying(
@@ -312,7 +247,7 @@ class Folder:
 
     def checksum(self) -> str:
         """Sum up the HNSW files."""
-        return _checksum(self._path)
+        return checksum(self._path)
 
     def translated(self) -> AbstractContextManager[None]:
         """Say what Chroma's errors mean for the user."""
@@ -387,8 +322,8 @@ class Server:
         """Give the collection, an empty one where there is none or where it is not as we left it."""
         collection = self.reach()
         try:
-            _insist_as_left(collection)
-        except (_NotAsLeft, InternalError) as error:
+            insist_as_left(collection)
+        except (NotAsLeft, InternalError) as error:
             reason = _reason(error, self._address.key)
             logger.warning("The collection %s at %s is made again: %s", self._name, self._address.url, reason)
             self.clear()
@@ -542,45 +477,10 @@ def _reason(error: BaseException, key: str | None) -> str:
     said = str(error) or type(error).__name__
     if isinstance(error, httpx.HTTPStatusError):
         said = f"it answers {error.response.status_code} {error.response.reason_phrase}"
-    elif not isinstance(error, ChromaError | httpx.HTTPError | _NotAsLeft):
+    elif not isinstance(error, ChromaError | httpx.HTTPError | NotAsLeft):
         said = f"its answer cannot be read ({type(error).__name__})"
     line = "".join(character for character in " ".join(said.split()) if character.isprintable())
     return (line.replace(key, "…") if key else line)[:200].rstrip(".")
-
-
-def examine(folder: Path) -> None:
-    """Raise, or crash, unless the folder is as `VectorIndex.apply` left it.
-
-    Chroma's HNSW files are checked against the checksum taken then, its SQLite file by SQLite, the rows by
-    counting them and by searching for one of them.
-    """
-    with closing(sqlite3.connect(folder / "chroma.sqlite3")) as database:
-        _insist(database.execute("PRAGMA quick_check").fetchone() == ("ok",), "the SQLite file is damaged")
-    client = _client(folder)
-    collection = client.get_collection(COLLECTION, embedding_function=None)
-    seal = _seal(collection)
-    if seal is None or "unfinished" in seal:
-        raise _NotAsLeft("nothing was applied to the end")
-    _insist(seal["checksum"] == _checksum(folder), "the files are not those of the last change")
-    _insist_as_left(collection)
-
-
-class _NotAsLeft(ValueError):
-    """The collection is not as the last `apply` left it."""
-
-
-def _insist_as_left(collection: Collection) -> None:
-    """Raise unless the rows are those that were counted last, and one of them is found by its cosine."""
-    seal = _seal(collection)
-    unfinished = seal is not None and "unfinished" in seal
-    _insist(_is_cosine(collection), "the distance is not cosine")
-    _insist(
-        unfinished or collection.count() == (seal["chunks"] if seal else 0),
-        "rows were lost, or written by somebody else",
-    )
-    for vector in np.asarray(collection.get(limit=1, include=["embeddings"])["embeddings"]):
-        nearest = _nearest(collection, vector, 1)
-        _insist(any(distance < 1e-3 for _, distance in nearest), "a stored vector is not found")
 
 
 def _client(folder: Path) -> Client:
@@ -598,47 +498,6 @@ def _any_of(sources: Sequence[str]) -> Where:
     return cast(Where, {"source": {"$in": [*sources]}})
 
 
-def _nearest(collection: Collection, vector: ArrayLike, k: int) -> Iterator[tuple[str, float]]:
-    """Give the ids and cosine distances of the rows nearest to a vector, nearest first."""
-    query = np.asarray([vector], dtype=np.float32)
-    found = collection.query(query_embeddings=query, n_results=k, include=["distances"])
-    for id, distance in zip(found["ids"][0], (found["distances"] or [[]])[0], strict=True):
-        yield str(id), float(distance)
-
-
-def _seal(collection: Collection) -> Seal | None:
-    """Read what the last `apply` noted; None when none came to its end, or somebody else wrote there."""
-    try:
-        return _SEAL.validate_python(collection.metadata, strict=True)
-    except ValidationError:
-        return None
-
-
-def _is_cosine(collection: Collection) -> bool:
-    # Not `.configuration`: it builds the embedding function that whoever made the collection named.
-    configuration = collection.configuration_json
-    # Chroma Cloud makes an index of its own kind, spann, of what is asked for as hnsw.
-    return any((configuration.get(kind) or {}).get("space") == "cosine" for kind in ("hnsw", "spann"))
-
-
-_SEAL = TypeAdapter(Seal)
-
-
-def _checksum(folder: Path) -> str:
-    """Sum up the names and bytes of the HNSW files; the SQLite file holds the sum and is checked by SQLite.
-
-    Without its pickle an HNSW folder is scratch paper: Chroma has its rows in SQLite still.
-    """
-    checksum = 0
-    persisted = [pickle.parent for pickle in folder.glob("*/index_metadata.pickle")]
-    for file in sorted(file for parent in persisted for file in parent.iterdir()):
-        checksum = zlib.crc32(file.name.encode(), checksum)
-        with file.open("rb") as bytes_of:
-            while block := bytes_of.read(1 << 20):
-                checksum = zlib.crc32(block, checksum)
-    return f"{checksum:08x}"
-
-
 def _parts(values: Sequence[Row], size: int) -> Iterator[Sequence[Row]]:
     return (values[start : start + size] for start in range(0, len(values), size))
 
@@ -647,11 +506,6 @@ def _remove(folder: Path) -> None:
     with _translated(folder):
         if folder.exists():
             shutil.rmtree(folder)
-
-
-def _insist(holds: bool, otherwise: str) -> None:
-    if not holds:
-        raise _NotAsLeft(otherwise)
 
 
 @contextmanager
@@ -664,7 +518,3 @@ def _translated(folder: Path) -> Iterator[None]:
             f"The vector index {folder} cannot be used: {error}. Check the disk's free space and the "
             "folder's permissions, then try again; or delete this folder, it is made again."
         ) from error
-
-
-if __name__ == "__main__":
-    examine(Path(sys.argv[1]))

@@ -18,10 +18,11 @@ from index.catalog import Catalog, Chunk, StoredDocument, follow
 from index.errors import StoreUnavailable
 from index.lexical import LexicalIndex
 from index.lock import lock
+from index.probe import Probe
 from index.split import SentenceSplitter
 from index.sync import plan, sync
 from index.types import Progress
-from index.vectors import Folder, Probe, VectorIndex
+from index.vectors import Folder, VectorIndex
 from tests.fakes import HashingEmbeddings, word_spans
 from tests.processes import limit_files
 

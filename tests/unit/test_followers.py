@@ -19,9 +19,10 @@ import tantivy
 from index.catalog import Catalog, Chunk, Position, StoredDocument, follow
 from index.errors import StoreUnavailable
 from index.lexical import LexicalIndex
+from index.probe import Probe
 from index.stop import Stop, Stopped
 from index.terms import terms
-from index.vectors import Address, Probe, Server, VectorIndex
+from index.vectors import Address, Server, VectorIndex
 from tests.chroma import ChromaServer
 from tests.fakes import HashingEmbeddings
 
