@@ -59,6 +59,9 @@ CHANGES = {
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 
+Host = Annotated[str, typer.Option(help="Address to listen on.")]
+Port = Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")]
+
 
 @app.command()
 def index(  # noqa: PLR0913, PLR0917
@@ -178,8 +181,8 @@ def sources(
 
 @app.command("serve")
 def serve_command(
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 7860,
+    host: Host = "127.0.0.1",
+    port: Port = 7860,
     watch: Annotated[
         list[Path] | None,
         typer.Option(
@@ -216,8 +219,9 @@ def serve_command(
         may_be_empty = bool(watch) or reached.uploads != "none"
         with opened_assistant(settings, may_be_empty) as assistant:
             Thread(target=load, args=(assistant,), daemon=True).start()
+            from assistant.port import listen
             from assistant.watch import watching
-            from assistant.web.app import listen, serve
+            from assistant.web.app import serve
             from index import SyncQueue, following
 
             listener = listen(host, port)
@@ -239,6 +243,7 @@ def mcp_command(
 ) -> None:
     """Serve the tools ask, search and read_source by the Model Context Protocol, on standard input and output."""
     with reported():
+        from assistant.port import listen
         from index import IndexSettings
 
         with tool_documents(IndexSettings()) as documents:
@@ -247,8 +252,6 @@ def mcp_command(
             if not http:
                 serve_stdio(documents)
                 return
-            from assistant.web.app import listen
-
             with listen("127.0.0.1", port) as listener:
                 say(f"Sourcier's tools are at http://127.0.0.1:{port}/mcp (Ctrl-C stops it)")
                 serve_http(documents, listener)
@@ -420,11 +423,11 @@ def import_command(
 
 
 @app.command()
-def doctor(as_json: AsJson = False) -> None:
+def doctor(host: Host = "127.0.0.1", port: Port = 7860, as_json: AsJson = False) -> None:
     """Look whether everything is there and sound, and say what to do where it is not; change nothing."""
     from assistant.doctor import examine
 
-    found = list(examine())
+    found = list(examine(host, port))
     if as_json:
         print_json([asdict(finding) | {"good": finding.good} for finding in found])
     else:

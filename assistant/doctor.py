@@ -6,18 +6,22 @@ import platform
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from packaging.requirements import Requirement
 from pydantic import ValidationError
+from sqlalchemy import URL
 
 from assistant.errors import AssistantError
 from assistant.owner import owner_of
+from assistant.port import PortInUse, listen
 from assistant.settings import AssistantSettings
 from index import IndexingError, IndexNotFound, IndexSettings
 from index.build import check_index, open_catalog, recipe
-from index.database import CATALOG
+from index.database import CATALOG, PostgreSQL
 from index.lock import held_by
 from index.models import PACKAGED, carrier, find_model
 from index.types import Fault
@@ -42,10 +46,11 @@ class Finding:
         return not self.advice
 
 
-def examine() -> Iterator[Finding]:
+def examine(host: str, port: int) -> Iterator[Finding]:
     """Yield what is found, check by check, also while a server owns the index.
 
-    Nothing is changed, but that a decoded model that is damaged is decoded anew.
+    host, port: where a server would listen. Nothing is changed, but that a decoded model that is damaged is decoded
+    anew.
     """
     yield from _versions()
     try:
@@ -59,7 +64,11 @@ def examine() -> Iterator[Finding]:
     yield from _models(index)
     yield from _folders(index, assistant)
     yield from _disk(index.path)
-    yield from _index(index)
+    yield _port(index.path, host, port)
+    databases = [*_databases(index, assistant)]
+    yield from databases
+    if all(found.good for found in databases):
+        yield from _index(index)
 
 
 def _versions() -> Iterator[Finding]:
@@ -135,6 +144,35 @@ def _disk(path: Path) -> Iterator[Finding]:
     says = f"{free / 1e9:.1f} GB are free; the index takes {size / 1e9:.3f} GB"
     advice = "Free some space: a rebuild makes a second index beside the first" if free < size + FREE_BYTES else ""
     yield Finding("disk", says, advice)
+
+
+def _port(folder: Path, host: str, port: int) -> Finding:
+    try:
+        listen(host, port).close()
+    except PortInUse as error:
+        owner = owner_of(folder)
+        if owner and owner.url.endswith(f":{port}"):
+            return Finding("port", f"the server that owns the index listens on {port}")
+        says, advice = str(error).split(". ")
+        return Finding("port", says, f"{advice}, for assistant serve; or stop the program that listens there")
+    except OSError as error:
+        return Finding("port", f"{host} is no address of this computer: {error.strerror}", "Name another: --host")
+    return Finding("port", f"{port} at {host} is free")
+
+
+def _databases(index: IndexSettings, assistant: AssistantSettings) -> Iterator[Finding]:
+    for about, place, setting in (
+        ("catalog", index.catalog, "INDEX_CATALOG_URL"),
+        ("conversations and keys", assistant.shared, "ASSISTANT_DATABASE_URL"),
+    ):
+        if isinstance(place, URL):
+            advice = f"As it says; or set {setting} to another"
+            yield _tried(f"database of {about}", partial(_answering, place), advice)
+
+
+def _answering(place: URL) -> str:
+    with closing(PostgreSQL(place)) as database:
+        return f"{database.index} answers: PostgreSQL {database.version()}"
 
 
 def _index(settings: IndexSettings) -> Iterator[Finding]:

@@ -24,7 +24,7 @@ Place = Path | URL
 CATALOG = "catalog.sqlite"
 """Name of the file in the folder of an index."""
 PATIENCE_MILLISECONDS = 30_000
-"""How long a writer waits for another, in a file."""
+"""How long a writer waits for another."""
 TURN_SECONDS = 0.2
 """How often it is asked whether another sync has ended."""
 
@@ -192,10 +192,15 @@ class PostgreSQL:
 
     def __init__(self, url: URL) -> None:
         self.place: Place = url
-        self.index = url.render_as_string(hide_password=True)
+        self.index = url.difference_update_query(PASSWORDS).render_as_string(hide_password=True)
         self._engine = _postgresql(url)
         self._reader = self._engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         self._turns = _postgresql(url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+
+    def version(self) -> str:
+        """Ask the server for its version."""
+        with self.reading() as connection:
+            return str(connection.scalar(text("SHOW server_version")))
 
     def exists(self) -> bool:
         """Say that there may be one: the tables tell."""
@@ -294,11 +299,13 @@ def postgresql_url(written: str) -> URL:
 
 
 def _postgresql(url: URL, **options: Any) -> Engine:
-    """Make an engine whose connections notice within half a minute that the other side is gone, on both sides.
+    """Make an engine whose connections notice within half a minute that the other side is gone or hangs, on both sides.
 
     Raises StoreUnavailable where the driver is not installed.
     """
     try:
+        from index.connection import AttentiveConnection
+
         engine = create_engine(
             url.set(drivername="postgresql+psycopg"),
             pool_pre_ping=True,
@@ -307,6 +314,10 @@ def _postgresql(url: URL, **options: Any) -> Engine:
         )
     except ModuleNotFoundError:
         raise StoreUnavailable("The driver of PostgreSQL is missing. Run pip install 'sourcier[postgres]'") from None
+
+    @event.listens_for(engine, "do_connect")
+    def _connect(_: object, __: object, arguments: list[Any], parameters: dict[str, Any]) -> AttentiveConnection:
+        return AttentiveConnection.connect(*arguments, **parameters)
 
     @event.listens_for(engine, "connect")
     def _configure(connection: Any, _: object) -> None:
@@ -317,6 +328,8 @@ def _postgresql(url: URL, **options: Any) -> Engine:
     return engine
 
 
+PASSWORDS = ("password", "sslpassword")
+"""What of an address is not told, where it stands behind the question mark."""
 CLIENT_NOTICES = {
     "connect_timeout": 5,
     "keepalives_idle": 10,
@@ -326,8 +339,14 @@ CLIENT_NOTICES = {
     "application_name": "sourcier",
 }
 """What libpq is told: seconds, and the last one milliseconds."""
-SERVER_NOTICES = {"tcp_keepalives_idle": 10, "tcp_keepalives_interval": 5, "tcp_keepalives_count": 3}
-"""What the server is told, so that locks of a computer that vanished do not stay for hours. Seconds."""
+SERVER_NOTICES = {
+    "tcp_keepalives_idle": 10,
+    "tcp_keepalives_interval": 5,
+    "tcp_keepalives_count": 3,
+    "lock_timeout": PATIENCE_MILLISECONDS,
+}
+"""What the server is told, so that locks of a computer that vanished do not stay for hours, nor those of an assistant
+that hangs hold up others; seconds, and the last one milliseconds."""
 
 
 def _has_turn(connection: Connection) -> bool:
@@ -377,6 +396,7 @@ WHAT_POSTGRESQL_SAYS = {
     "authentication": "Correct the name or the password in its address.",
     "already exists": "Open it, or name another database in its address.",
     "does not exist": "Make it, or set its address to another.",
+    "lock timeout": "Another assistant writes to it: try again when it is done.",
     "permission denied": "Let this user make tables and write to them, or set its address to another.",
 }
 AGAIN = "See that it runs, can be reached and has room, then try again; what is indexed so far is kept."

@@ -75,6 +75,20 @@ class PostgresServer:
             self._process.wait()
             self._process = None
 
+    @contextmanager
+    def hanging(self) -> Iterator[None]:
+        """Let it take connections and what is sent, and answer nothing, until the block ends."""
+        assert self._process
+        first = self._process.pid
+        children = Path(f"/proc/{first}/task/{first}/children").read_text("ascii").split()
+        try:
+            for process in (first, *map(int, children)):
+                os.kill(process, signal.SIGSTOP)
+            yield
+        finally:
+            for process in (*map(int, children), first):
+                os.kill(process, signal.SIGCONT)
+
     def close(self) -> None:
         """End it for good."""
         self.cut()

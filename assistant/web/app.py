@@ -1,7 +1,6 @@
 """The web server: the API and the chat page behind one guard."""
 
 import asyncio
-import errno
 import ipaddress
 import json
 import os
@@ -54,10 +53,6 @@ ANSWER_SECONDS = 20
 CONNECTION_SECONDS = 1
 """and then for the last of their words to be sent."""
 SCRIPTS = ("page.js", "panel.js", "history.js", "opinion.js", "documents.js")
-
-
-class PortInUse(OSError):
-    """Another program listens on the port."""
 
 
 def create_app(  # noqa: PLR0913 - what an owner may choose
@@ -122,27 +117,6 @@ def create_app(  # noqa: PLR0913 - what an owner may choose
     app.include_router(metrics.routes())
     _mount_page(app, chat_page(assistant, places, kept, start), access, adds=uploads is not None)
     return app
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """Take the port, so that it is known to be free before anything else is done; 0 takes any.
-
-    Raises:
-        PortInUse: another program listens there.
-        OSError: `host` is no address of this computer.
-    """
-    family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind(address)
-        listener.listen()
-    except OSError as error:
-        listener.close()
-        if error.errno == errno.EADDRINUSE:
-            raise PortInUse(f"Port {port} is in use. Choose another: --port {port + 1}") from error
-        raise
-    return listener
 
 
 def serve(

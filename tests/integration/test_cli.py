@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -417,6 +418,32 @@ def test_the_doctor_names_what_is_damaged_and_what_to_do(seeded, tmp_path):
     assert not (damaged / "lexical").exists(), "nothing is changed"
 
 
+def test_the_doctor_names_a_port_that_is_taken_and_a_database_that_does_not_answer(seeded):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        address = f"postgresql://lin:chanvre@127.0.0.1:{port}/nuage?connect_timeout=2&password=ortie"
+        done = run(seeded, "doctor", "--port", port, INDEX_CATALOG_URL=address)
+        silent.close()
+        free = run(seeded, "doctor", "--port", port)
+
+    assert done.returncode == 1
+    assert f"!!  port: Port {port} is in use" in done.stdout
+    assert f"!!  database of catalog: The database postgresql://lin:***@127.0.0.1:{port}/nuage" in done.stdout
+    assert "connection timeout expired" in done.stdout
+    assert not {"chanvre", "ortie"} & set(re.findall(r"\w+", done.stdout + done.stderr))
+    assert f"ok  port: {port} at 127.0.0.1 is free" in free.stdout
+
+
+def test_the_doctor_names_a_database_that_answers(seeded, database):
+    done = run(seeded, "doctor", "--json", INDEX_CATALOG_URL=database.render_as_string(hide_password=False))
+
+    found = {finding["about"]: finding for finding in json.loads(done.stdout)}
+    assert re.fullmatch(
+        r"postgresql://sourcier:\*\*\*@127\S+ answers: PostgreSQL .+", found["database of catalog"]["says"]
+    )
+    assert "No index at postgresql://" in found["index"]["says"]
+
+
 def test_a_backup_of_other_settings_is_built_again_from_its_files(seeded, tmp_path):
     archive, restored = tmp_path / "backup.zip", tmp_path / "restored"
 
@@ -513,11 +540,13 @@ def test_a_server_lets_its_index_be_packed_but_not_replaced(server, seeded, tmp_
 
 
 def test_the_doctor_asks_the_server_that_owns_the_index(server, seeded):
-    done = run(seeded, "doctor", "--json")
+    port = server[1].rpartition(":")[2]
+    done = run(seeded, "doctor", "--port", port, "--json")
 
     found = {finding["about"]: finding for finding in json.loads(done.stdout)}
     assert done.returncode == 0, done.stdout
     assert f"{server[1]} owns the index. It is ready." in found["server"]["says"]
+    assert found["port"]["says"] == f"the server that owns the index listens on {port}"
     assert found["index"]["says"].startswith("1 documents, 5 chunks")
 
 

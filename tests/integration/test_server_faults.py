@@ -41,7 +41,8 @@ CROWD = 1_000
 def serve_real(tell: Tell, folder: Path, port: int) -> None:
     """Serve a real index, as `assistant serve` does; tell where, once it is ready."""
     from assistant.cli import stopped_by_sigterm
-    from assistant.web.app import listen, serve
+    from assistant.port import listen
+    from assistant.web.app import serve
 
     obey_permissions()
     # As many systems have it.

@@ -22,8 +22,9 @@ QUESTION = {"question": "Quand fut signé l'armistice ?", "stream": True}
 def serve_twice(tell: processes.Tell, folder: Path, resume: threading.Event) -> None:
     """Serve on a port, and once that was stopped again on the same; tell where, and of each end."""
     from assistant.cli import stopped_by_sigterm
+    from assistant.port import listen
     from assistant.settings import AssistantSettings
-    from assistant.web.app import listen, serve
+    from assistant.web.app import serve
 
     assistant = ScriptedAssistant()
     assistant.hold, assistant.resume = True, resume

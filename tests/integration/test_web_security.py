@@ -9,7 +9,8 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from assistant.web.app import PortInUse, create_app, listen
+from assistant.port import PortInUse, listen
+from assistant.web.app import create_app
 from index import SyncQueue
 from tests.browser.scripted import ScriptedAssistant
 from tests.browser.serving import serving

@@ -7,12 +7,14 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from threading import Thread, Timer
+from time import monotonic
 
 import numpy as np
 import pytest
 from sqlalchemy import URL, text
 
 from index.catalog import SCHEMA, TOMBSTONES, Catalog, Chunk, Position, StoredDocument, salvage_roots
+from index.connection import SILENCE_SECONDS
 from index.database import Place, database_at
 from index.errors import EmbeddingMismatch, IndexNotFound, SourceNotFound, StoreUnavailable
 from index.stop import NEVER, Stop, Stopped
@@ -536,6 +538,47 @@ def test_a_database_that_goes_away_and_comes_back_is_used_again_and_its_password
     with pytest.raises(StoreUnavailable, match="Make it, or set its address to another"):
         Catalog.open(database.set(database="nowhere"))
     catalog.close()
+
+
+def test_a_database_that_hangs_is_told_in_seconds_and_used_again_once_it_goes_on(
+    postgres: PostgresServer, database: URL
+) -> None:
+    """One connection is in the middle of a transaction, others lie ready, new ones are begun."""
+    impatient = database.update_query_dict({"connect_timeout": "2"})
+    with (
+        closing(Catalog.create(impatient, "e5")) as catalog,
+        closing(database_at(impatient)) as writers,
+        closing(database_at(impatient)) as others,
+    ):
+        catalog.put(document("a"), ["/docs/a.txt"])
+        began = monotonic()
+        with (
+            pytest.raises(StoreUnavailable, match=r"it does not answer\. See that it runs"),
+            writers.writing() as connection,
+            postgres.hanging(),
+        ):
+            with pytest.raises(StoreUnavailable, match="See that it runs, can be reached"):
+                catalog.counts()
+            connection.execute(text("SELECT 1"))
+        assert monotonic() < began + 60
+
+        assert catalog.counts() == (1, 2)
+        with others.writing() as connection:
+            assert connection.scalar(text("SELECT 1"))
+
+
+def test_a_statement_that_takes_long_is_waited_for(database: URL) -> None:
+    with closing(database_at(database)) as place, place.reading() as connection:
+        assert connection.scalar(text(f"SELECT 1 FROM pg_sleep({SILENCE_SECONDS + 0.5})")) == 1
+
+
+def test_whoever_waits_for_a_writer_that_hangs_is_told_so(database: URL) -> None:
+    with closing(database_at(database)) as one, closing(database_at(database)) as other, one.writing() as writing:
+        writing.execute(text("SELECT pg_advisory_xact_lock(1)"))
+        with pytest.raises(StoreUnavailable, match="Another assistant writes to it"), other.reading() as waiting:
+            assert waiting.scalar(text("SHOW lock_timeout")) == "30s"
+            waiting.execute(text("SET LOCAL lock_timeout = 50"))
+            waiting.execute(text("SELECT pg_advisory_xact_lock(1)"))
 
 
 def test_a_database_that_cannot_hold_every_text_is_refused(postgres: PostgresServer) -> None:

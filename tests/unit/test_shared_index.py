@@ -11,10 +11,11 @@ from assistant.settings import AssistantSettings
 from assistant.web.uploads import Uploads
 from index import Index, IndexSettings, SyncQueue, following, plan, removal
 from index.build import Recipe, export_index, import_index, open_matching, open_or_create, own, rebuild
-from index.errors import EmbeddingMismatch, IndexingError
+from index.errors import EmbeddingMismatch, IndexingError, StoreUnavailable
 from index.stop import NEVER
 from tests.chroma import ChromaServer
 from tests.fakes import paragraph_recipe
+from tests.postgres import PostgresServer
 
 RECIPE = paragraph_recipe("hashing", dimension=32)
 OTHER = paragraph_recipe("another model", dimension=48)
@@ -75,6 +76,26 @@ def test_what_one_indexes_and_forgets_another_finds_and_forgets(replicas: tuple[
     assert found(first, "orge") == found(second, "orge")
     assert "L'orge est mûr." not in dict(found(first, "orge"))
     assert first.check() == second.check() == []
+
+
+@pytest.mark.parametrize("chroma_url", ["own vectors"], indirect=True)
+def test_a_database_that_hangs_is_told_to_a_question_and_a_sync_and_used_again_once_it_goes_on(
+    replicas: tuple[Index, Index], docs: Path, postgres: PostgresServer
+) -> None:
+    first, second = replicas
+    synced(first, docs)
+    second.follow()
+    before = found(second, "orge")
+
+    with postgres.hanging():
+        with pytest.raises(StoreUnavailable, match="See that it runs, can be reached"):
+            found(second, "orge")
+        with pytest.raises(StoreUnavailable, match="See that it runs, can be reached"):
+            synced(first, docs)
+
+    assert found(second, "orge") == before
+    (docs / "maïs.txt").write_text("Le maïs est mûr.", "utf-8")
+    assert synced(first, docs) == "+1 ~0 -0 =3"
 
 
 def test_vectors_that_whoever_synced_could_not_write_are_written_by_another(
