@@ -105,8 +105,7 @@ class PairTokenizer:
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
-        known = self._tokenizer.get_vocab()
-        self._begin, self._end, self._pad = known["<s>"], known["</s>"], known["<pad>"]
+        self._begin, self._end, self._pad = tokenizer.encode("<s></s><pad>", add_special_tokens=False).ids
 
     def encode(self, question: str, title: str, text: str) -> Encoded:
         """Encode a pair; a passage that is too long is cut at its end."""
