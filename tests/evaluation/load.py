@@ -8,8 +8,9 @@ rest of the index are chunks of random words, with vectors of chance among those
 to measure a second time builds nothing. `assistant serve` runs as a process of its own, on loopback, with the settings
 of the environment. Printed are, one JSON object a line, and at the end as a table:
 
-- alone: what one loop without a server does in a second, by turns on the same questions: `bare`, the question embedded
-  and one query of Chroma; `search`, the retriever; `ask`, the whole answer, for which eight passages are read;
+- alone: what one loop without a server does in a second, and its median seconds a question, by turns on the same
+  questions: `bare`, the question embedded and one query of Chroma; `search`, the retriever; `ask`, the whole answer,
+  for which up to eight passages are read;
 - load: for each number of people what they got. The seconds of an answer begin with the request that was answered, but
   `longest_wait_seconds` with the question: who is refused (503) asks again after the time that Retry-After names;
 - search: the retriever over HTTP, by ten people, on the route by which the owner's own programs ask;
@@ -39,6 +40,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from itertools import chain, cycle, zip_longest
 from pathlib import Path
+from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -151,17 +153,20 @@ def alone(tell: Tell, folder: Path, questions: list[str], seconds: float) -> Non
             "search": retriever.search,
             "ask": assistant.ask,
         }
-        spent = dict.fromkeys(ways, 0.0)
-        asked = 0
+        took: dict[str, list[float]] = {name: [] for name in ways}
         for question in cycle(questions):
             for name, way in ways.items():
                 began = time.perf_counter()
                 way(question)
-                spent[name] += time.perf_counter() - began
-            asked += 1
-            if sum(spent.values()) > seconds:
+                took[name].append(time.perf_counter() - began)
+            if sum(map(sum, took.values())) > seconds:
                 break
-        tell({"questions": asked} | {f"{name}_per_second": round(asked / took, 2) for name, took in spent.items()})
+        medians = {name: median(own) for name, own in took.items()}
+        tell(
+            {"questions": len(took["ask"]), "ask_p50_of_bare": round(medians["ask"] / medians["bare"], 2)}
+            | {f"{name}_p50_seconds": round(own, 4) for name, own in medians.items()}
+            | {f"{name}_per_second": round(len(own) / sum(own), 2) for name, own in took.items()}
+        )
 
 
 @contextmanager
