@@ -16,7 +16,7 @@ NGINX := $(or $(shell command -v nginx),$(wildcard /usr/sbin/nginx),.venv/nginx/
 POSTGRESQL := $(firstword $(wildcard /usr/lib/postgresql/*/bin/initdb /usr/local/bin/initdb /usr/bin/initdb) .venv/postgresql/done)
 CHROMIUM := $(or $(shell command -v chromium),$(shell command -v chromium-browser),/usr/bin/chromium)
 
-.PHONY: run test check install browser nginx postgresql frameworks fuzz format evaluate bench load soak pictures lock audit sbom clean
+.PHONY: run test check install browser nginx postgresql frameworks fuzz kills format evaluate bench load soak pictures lock audit sbom clean
 
 run: install
 	@$(BIN)/assistant index seeds
@@ -83,6 +83,10 @@ frameworks: install
 fuzz: install
 	@test -d .venv/atheris || $(BIN)/python -m pip install --quiet --no-deps --target .venv/atheris atheris==3.0.0
 	OMP_NUM_THREADS=1 PYTHONPATH=.venv/atheris $(BIN)/python -m tests.fuzz $(PART) -max_total_time=$(SECONDS)
+
+# As make test does, but that forty syncs are killed.
+kills: install
+	OMP_NUM_THREADS=1 KILLS=40 $(BIN)/python -m pytest -s tests/integration/test_killed_sync.py
 
 format: install
 	$(BIN)/ruff format .

@@ -8,6 +8,7 @@ import resource
 import runpy
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -23,16 +24,19 @@ forks = multiprocessing.get_context("forkserver")
 forks.set_forkserver_preload(
     [
         __name__,
+        "pytest",
         "index.build",
         "index.vectors",
         "index.lexical",
         "index.search",
         "sentence_transformers",
-        "assistant.build",
+        "assistant.web.app",
+        "assistant.web.mcp",
         "tests.fakes",
     ]
 )
 COMMAND_SECONDS = 240
+NOTHING = Path(os.devnull)
 
 
 def run(function: Callable[..., None], *arguments: object) -> list[Any]:
@@ -66,13 +70,22 @@ def command(*arguments: str, env: Mapping[str, str]) -> subprocess.CompletedProc
     """Run the command line to its end, with this environment alone, without a network: see tests.network."""
     with TemporaryDirectory() as folder:
         files = [Path(folder) / name for name in ("stdout", "stderr")]
-        process = forks.Process(target=_command, args=(arguments, dict(env), *map(str, files)))
-        process.start()
+        process = start_command(*arguments, env=env, stdout=files[0], stderr=files[1])
         process.join(COMMAND_SECONDS)
         process.kill()
         process.join()
         shown, said = (file.read_bytes().decode() for file in files)
     return subprocess.CompletedProcess(arguments, process.exitcode, shown, said)
+
+
+def start_command(
+    *arguments: str, env: Mapping[str, str], stdout: Path, stderr: Path, stdin: Path = NOTHING
+) -> BaseProcess:
+    """Start the command line as `command` does; what it writes comes to the end of these files."""
+    files = {0: stdin, 1: stdout, 2: stderr}
+    process = forks.Process(target=_command, args=(arguments, dict(env), files))
+    process.start()
+    return process
 
 
 def limit_files(size: int) -> None:
@@ -101,11 +114,13 @@ class Telling(logging.Handler):
         self._tell(("log", record.getMessage()))
 
 
-def _command(arguments: tuple[str, ...], env: Mapping[str, str], *files: str) -> None:
+def _command(arguments: tuple[str, ...], env: Mapping[str, str], files: Mapping[int, Path]) -> None:
     os.environ.clear()
     os.environ.update(env)
-    for number, file in enumerate(files, start=1):
-        os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT), number)
+    tempfile.tempdir = None  # As it is where nobody has asked for it yet.
+    for number, file in files.items():
+        os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND if number else os.O_RDONLY), number)
+    sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
     sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - until the process ends
     sys.stderr = open(2, "w", encoding="utf-8", errors="backslashreplace", buffering=1, closefd=False)  # noqa: SIM115
     sys.argv = ["assistant", *arguments]

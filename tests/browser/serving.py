@@ -10,6 +10,9 @@ from fastapi import FastAPI
 
 from assistant.web.connections import Patient
 
+START_SECONDS = 240
+"""How long a server may take to come up on a busy machine."""
+
 
 @contextmanager
 def serving(app: FastAPI, protocol: type[Patient] = Patient) -> Iterator[str]:
@@ -20,7 +23,7 @@ def serving(app: FastAPI, protocol: type[Patient] = Patient) -> Iterator[str]:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
         try:
-            assert server.is_up.wait(30)
+            assert server.is_up.wait(START_SECONDS)
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         finally:
             server.should_exit = True

@@ -1,9 +1,10 @@
 """A sync that breaks off at any moment loses nothing that was acknowledged, and the next one comes to the same end.
 
-The log (`pytest -s`) says where each kill struck.
+The log (`pytest -s`) says where each kill struck. `make kills` kills forty.
 """
 
 import logging
+import os
 import random
 import shutil
 import signal
@@ -29,7 +30,8 @@ from index.types import Progress
 from tests.fakes import paragraph_recipe
 from tests.processes import Tell, Telling, limit_files, listen, obey_permissions, run, start
 
-KILLS = 40
+KILLS = int(os.environ.get("KILLS", "0"))
+"""How many there are at least; of each kind of moment there are two in any case, one of them in a first sync."""
 SEED = 2026
 LONG_SECONDS = 0.2
 SENTENCES = 25
@@ -51,8 +53,16 @@ class World:
     after: Mapping[str, Document]
     end: Any
     """All that the three stores hold after a sync that nobody disturbs."""
+    steps: Sequence[str]
+    """What such a sync tells, message by message: see `step`."""
     pauses: Sequence[float]
-    """How long such a sync works after each thing that it tells, in seconds."""
+    """How long it works after each, in seconds."""
+
+    @property
+    def weights(self) -> list[Sequence[float] | None]:
+        """Where kills strike: after a message of each kind; after one like any other; rather where work takes long."""
+        kinds = [[float(step == kind) for step in self.steps] for kind in dict.fromkeys(self.steps)]
+        return [*kinds, None, [min(pause, LONG_SECONDS) for pause in self.pauses]]
 
 
 @pytest.fixture(scope="module")
@@ -80,18 +90,19 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     assert ("planned", "+20 ~10 -4 =16") in messages
     pauses = np.diff([*times, time.monotonic()])
     [end] = run(tell_state, undisturbed)
-    return World(docs, index, documents(index), documents(undisturbed), end, pauses.tolist())
+    steps = [step(message) for message in messages]
+    return World(docs, index, documents(index), documents(undisturbed), end, steps, pauses.tolist())
 
 
 @pytest.mark.timeout(1200)
-def test_a_sync_killed_at_forty_random_moments_is_finished_by_the_next(world: World, tmp_path: Path) -> None:
-    numbers = range(KILLS)
+def test_a_sync_killed_after_any_of_its_steps_is_finished_by_the_next(world: World, tmp_path: Path) -> None:
+    numbers = range(max(KILLS, 2 * len(world.weights)))
 
     with ThreadPoolExecutor(2) as two:
         lines = list(two.map(partial(kill_and_finish, world, tmp_path), numbers))
 
     print("", *lines, sep="\n")
-    assert len(lines) == KILLS
+    assert len(lines) == len(numbers)
 
 
 @pytest.mark.parametrize("size", [60_000, 250_000, 400_000])
@@ -145,9 +156,8 @@ def kill_and_finish(world: World, folder: Path, number: int) -> str:
         shutil.rmtree(index, ignore_errors=True)
         if before:
             shutil.copytree(world.index, index)
-        # Of four kills two strike after a message like any other, two more often where work takes long.
-        weights = [min(pause, LONG_SECONDS) for pause in world.pauses] if number % 4 > 1 else None
-        if (told := kill(random.Random(f"{seed} {attempt}"), world.pauses, weights, index, world.docs)) is not None:
+        weights = world.weights[number // 2 % len(world.weights)]
+        if (told := kill(random.Random(f"{seed} {attempt}"), world, weights, index)) is not None:
             break
     else:
         raise AssertionError(f"seed {seed}: no sync lived long enough to be killed")
@@ -161,17 +171,28 @@ def kill_and_finish(world: World, folder: Path, number: int) -> str:
     )
 
 
-def kill(
-    chance: random.Random, pauses: Sequence[float], weights: Sequence[float] | None, index: Path, docs: Path
-) -> list[Any] | None:
+def kill(chance: random.Random, world: World, weights: Sequence[float] | None, index: Path) -> list[Any] | None:
     """Kill a sync a moment after one of its messages; give all of them, None where it was done before."""
-    process, said = start(sync_and_tell, index, docs)
-    [number] = chance.choices(range(len(pauses)), weights)
-    told = [said.recv() for _ in range(number + 1)]
-    process.join(chance.uniform(0, pauses[number]))
+    process, said = start(sync_and_tell, index, world.docs)
+    [number] = chance.choices(range(len(world.steps)), weights)
+    kind = world.steps[number]
+    left = world.steps[: number + 1].count(kind)
+    told = []
+    for message in listen(said):
+        told.append(message)
+        left -= step(message) == kind
+        if not left:
+            break
+    process.join(chance.uniform(0, world.pauses[number]))
     process.kill()
     process.join()
     return [*told, *listen(said)] if process.exitcode == -signal.SIGKILL else None
+
+
+def step(message: Any) -> str:
+    """Say what kind of message it is: what is logged is one for each line."""
+    kind, said = message
+    return str(said if kind == "log" else kind)
 
 
 def acknowledged(told: Iterable[Any]) -> list[str]:

@@ -4,12 +4,16 @@ import asyncio
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx
@@ -23,6 +27,7 @@ from assistant.web.app import create_app
 from assistant.web.mcp import PIECE_CHARACTERS, OwnDocuments, OwnersDocuments, mcp_app
 from index import IndexSettings, SyncQueue, create_index, open_catalog, open_index, plan
 from tests.browser.serving import serving
+from tests.processes import start_command
 from tests.threads import alone
 
 ARMISTICE = "L'armistice fut signé le 11 novembre 1918 à Rethondes. Il mit fin aux combats à l'Ouest."
@@ -66,11 +71,38 @@ def environment(folder: Path) -> dict[str, str]:
     return {**os.environ, "INDEX_PATH": str(folder / ".index")}
 
 
-def by_stdio(folder: Path) -> StdioServerParameters:
-    """The command, in a process whose network is closed."""
-    return StdioServerParameters(
-        command=sys.executable, args=["-m", "tests.network", "mcp"], env=environment(folder), cwd=Path.cwd()
-    )
+@dataclass
+class Pipes:
+    """`assistant mcp` in a process whose network is closed, and the pipes to its standard input and output."""
+
+    process: BaseProcess
+    stdin: Path
+    stdout: Path
+
+    @property
+    def joined(self) -> StdioServerParameters:
+        """A command that passes on what comes and goes."""
+        both = f"cat {shlex.quote(str(self.stdout))} & exec cat > {shlex.quote(str(self.stdin))}"
+        return StdioServerParameters(command="sh", args=["-c", both])
+
+
+@contextmanager
+def by_stdio(folder: Path) -> Iterator[Pipes]:
+    """Run the command until its input ends."""
+    with TemporaryDirectory() as place:
+        stdin, stdout = Path(place) / "stdin", Path(place) / "stdout"
+        os.mkfifo(stdin)
+        os.mkfifo(stdout)
+        process = start_command(
+            "mcp", env=environment(folder), stdin=stdin, stdout=stdout, stderr=Path(place) / "stderr"
+        )
+        try:
+            yield Pipes(process, stdin, stdout)
+            process.join(60)
+            assert process.exitcode == 0, (Path(place) / "stderr").read_text("utf-8")
+        finally:
+            process.kill()
+            process.join()
 
 
 def call(server: Any, *calls: tuple[str, dict[str, Any]]) -> list[Any]:
@@ -117,7 +149,8 @@ def check_the_three_tools(server: Any) -> None:
 
 
 def test_the_tools_work_over_standard_input_and_output(folder: Path) -> None:
-    check_the_three_tools(by_stdio(folder))
+    with by_stdio(folder) as server:
+        check_the_three_tools(server.joined)
 
 
 def test_the_tools_work_over_http(address: str) -> None:
@@ -203,37 +236,30 @@ def test_standard_output_holds_the_protocol_and_nothing_else(folder: Path) -> No
         {"jsonrpc": "2.0", "method": "notifications/initialized"},
         {"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": {"name": "ask", "arguments": QUESTION}},
     ]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.network", "mcp"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env=environment(folder),
-        text=True,
-    )
-    with process:
-        process.stdin.writelines(json.dumps(message) + "\n" for message in messages)
-        process.stdin.flush()
-        lines = [process.stdout.readline() for _ in range(2)]
-        process.stdin.close()
-        lines += process.stdout.readlines()
+    with by_stdio(folder) as server, server.stdin.open("w") as stdin, server.stdout.open() as stdout:
+        stdin.writelines(json.dumps(message) + "\n" for message in messages)
+        stdin.flush()
+        lines = [stdout.readline() for _ in range(2)]
+        stdin.close()
+        lines += stdout.readlines()
 
     assert [json.loads(line)["id"] for line in lines] == [1, 2]
     assert json.loads(lines[1])["result"]["structuredContent"]["answered"]
-    assert process.returncode == 0
 
 
 def test_while_a_server_owns_the_index_the_tools_hand_their_work_to_it(owned: Path) -> None:
-    check_the_three_tools(by_stdio(owned))
+    with by_stdio(owned) as server:
+        check_the_three_tools(server.joined)
 
 
 def test_what_makes_no_sense_to_the_server_is_refused_in_the_same_words(owned: Path) -> None:
-    empty, unknown, missing = call(
-        by_stdio(owned),
-        ("ask", {"question": " "}),
-        ("search", {"query": "tour", "sources": ["none"]}),
-        ("read_source", {"source": "../../etc/passwd"}),
-    )
+    with by_stdio(owned) as server:
+        empty, unknown, missing = call(
+            server.joined,
+            ("ask", {"question": " "}),
+            ("search", {"query": "tour", "sources": ["none"]}),
+            ("read_source", {"source": "../../etc/passwd"}),
+        )
 
     assert "The question is empty" in empty.content[0].text
     assert "none" in unknown.content[0].text
