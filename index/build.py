@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -519,23 +519,31 @@ class Index:
         return languages
 
     def _search_terms(self, query: str, k: int, documents: Set[str] | None) -> "Ranking":
-        _, lexical = self._followers
         terms = query_terms(query, [None, *self._known_languages()])
         if documents is None:
-            return lexical.search(terms, k)
-        near = _of(documents, lexical.search(terms, k * LOOKED_THROUGH))
-        return near[:k] if len(near) >= k else lexical.search(terms, k, documents)
+            return self._holding(terms, k)
+        near = _of(documents, self._holding(terms, k * LOOKED_THROUGH))
+        return near[:k] if len(near) >= k else self._holding(terms, k, documents)
 
     def _nearest(self, vector: Vector, k: int) -> "Ranking":
         vectors, _ = self._followers
+        return self._found(lambda: vectors.search(vector, k))
+
+    def _holding(self, terms: Mapping[str | None, Sequence[str]], k: int, among: Set[str] | None = None) -> "Ranking":
+        _, lexical = self._followers
+        return self._found(lambda: lexical.search(terms, k, among))
+
+    def _found(self, search: Callable[[], "Ranking"]) -> "Ranking":
+        """Search, and once more if what is searched had to be made again."""
         try:
-            return vectors.search(vector, k)
-        except StoreLost:
+            return search()
+        except StoreLost as error:
+            logger.warning("%s", error)
             self._catch_up()
-            return vectors.search(vector, k)
+            return search()
 
     def _catch_up(self) -> None:
-        """Bring both indexes up to date while questions wait: what a server has lost is made again."""
+        """Bring both indexes up to date while questions wait: what was lost is made again."""
         with self._opening:
             self._follow_in_turn(self._opened_followers)
 
@@ -564,7 +572,11 @@ class Index:
     def _apply(self, followers: Sequence[Follower], stop: Stop) -> None:
         with self._applying:
             for follower in followers:
-                follow(self.catalog, follower, stop=stop)
+                try:
+                    follow(self.catalog, follower, stop=stop)
+                except StoreLost:
+                    # Damage that was seen only now.
+                    follow(self.catalog, follower, stop=stop)
             self._sample = self._languages = None
 
     @property

@@ -124,19 +124,24 @@ class Follower(Protocol):
     def apply(self, changes: Sequence[Change], position: Position) -> None:
         """Take over the changes, and then, durably, the position; applying them again changes nothing."""
 
-    def clear(self) -> None:
-        """Forget everything, the position first or at the same time."""
+    def anew(self) -> AbstractContextManager["Follower"]:
+        """Give an empty one, which takes the place of this one at the end, and is thrown away on an error."""
 
 
 def follow(catalog: "Catalog", follower: Follower, batch_chunks: int = 500, stop: Stop = NEVER) -> None:
     """Bring a follower up to date, in batches of about `batch_chunks` chunks; raises Stopped between two of them.
 
-    A follower of another catalog, or one that is ahead of this one (then an older copy), starts again.
+    A follower of another catalog, or one that is ahead of this one (then an older copy), is made anew.
     """
     position = follower.position
-    at = position.number if position and catalog.reaches(position) else NOWHERE
-    if at == NOWHERE:
-        follower.clear()
+    if position and catalog.reaches(position):
+        _follow_from(position.number, catalog, follower, batch_chunks, stop)
+        return
+    with follower.anew() as new:
+        _follow_from(NOWHERE, catalog, new, batch_chunks, stop)
+
+
+def _follow_from(at: int, catalog: "Catalog", follower: Follower, batch_chunks: int, stop: Stop) -> None:
     end = catalog.position.number
     changes: list[Change] = []
     size = 0

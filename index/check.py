@@ -7,6 +7,7 @@ import numpy as np
 
 from index.catalog import Catalog, Position, document_of
 from index.database import CATALOG
+from index.errors import StoreUnavailable
 from index.types import Fault
 
 if TYPE_CHECKING:
@@ -25,21 +26,33 @@ class Held(Protocol):
     def ids(self) -> set[str]:
         """Which chunks it holds."""
 
+    def fault(self) -> str | None:
+        """Say what is wrong with its files."""
+
 
 def faults(catalog: Catalog, vectors: "VectorIndex | None", lexical: Held | None) -> Iterator[Fault]:
     """Yield what is wrong; nothing where all is well. An index that is None is not looked at.
 
     What was written to the catalog and is still to be followed is no fault.
     """
-    yield from (Fault(CATALOG, says) for says in catalog.faults())
+    try:
+        yield from (Fault(CATALOG, says) for says in catalog.faults())
+    except StoreUnavailable as error:
+        # With what it says, nothing can be compared.
+        yield Fault(CATALOG, str(error))
+        return
     for part, held in (("vectors", vectors), ("lexical", lexical)):
         if held is not None:
-            yield from (Fault(part, says) for says in _differences(catalog, held))
-    if vectors is not None:
-        yield from (Fault("vectors", says) for says in _wrong_vectors(catalog, vectors))
+            found = [*_differences(catalog, held)]
+            yield from (Fault(part, says) for says in found)
+            if vectors is held and not found:
+                yield from (Fault(part, says) for says in _wrong_vectors(catalog, vectors))
 
 
 def _differences(catalog: Catalog, held: Held) -> Iterator[str]:
+    if said := held.fault():
+        yield said
+        return
     position = held.position
     if position is None or not catalog.reaches(position):
         yield "it was not made from this catalog"

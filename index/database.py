@@ -7,9 +7,10 @@ moment, how writers come one after the other, how old text leaves the disk, and 
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
+from urllib.parse import quote
 
 from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, func, make_url, select, text
 from sqlalchemy.exc import ArgumentError, DBAPIError
@@ -155,9 +156,10 @@ class SqliteFile:
             cursor.execute("VACUUM INTO ?", (str(file),))
 
     def faults(self) -> Iterator[str]:
-        """Yield what SQLite finds in the file."""
-        with self.reading() as connection:
-            for said in connection.exec_driver_sql("PRAGMA quick_check").scalars():
+        """Yield what SQLite finds in the file itself: a connection that was used holds some of it in memory."""
+        address = f"file:{quote(str(self._path.absolute()))}?mode=rw"
+        with self._translated(), closing(sqlite3.connect(address, uri=True)) as connection:
+            for (said,) in connection.execute("PRAGMA quick_check"):
                 if said != "ok":
                     yield f"the file is damaged: {said}"
 

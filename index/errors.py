@@ -11,7 +11,7 @@ IndexingError
 ├── InvalidArchive         an archive of an index that is damaged, newer, or none
 ├── UnreadableFile         one file that cannot be read; a row of the report, never an abort
 └── StoreUnavailable       the disk is full, the folder is read-only, a store does not answer
-    └── StoreLost          a server has lost what was stored; the catalog makes it again
+    └── StoreLost          what was stored is gone or damaged; the catalog makes it again
 
 A message says what happened, with the value seen, then what to do.
 """
@@ -62,4 +62,9 @@ class StoreUnavailable(IndexingError):
 
 
 class StoreLost(StoreUnavailable):
-    """A server no longer has what was stored there; following the catalog makes it again."""
+    """What was stored is no longer there, or damaged; following the catalog makes it again."""
+
+
+def is_panic(error: BaseException) -> bool:
+    """Say whether this is how a library in Rust fails where it never should: by no Exception, and of no public name."""
+    return type(error).__name__ == "PanicException"

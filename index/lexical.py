@@ -12,7 +12,7 @@ import shutil
 import struct
 import zlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Self
@@ -20,8 +20,9 @@ from typing import Self
 import tantivy
 
 from index.catalog import Change, Chunk, Position, StoredDocument
-from index.errors import StoreUnavailable
+from index.errors import StoreLost, StoreUnavailable, is_panic
 from index.split import searched_text
+from index.swap import beside, put
 from index.terms import terms
 
 logger = logging.getLogger(__name__)
@@ -40,7 +41,7 @@ class LexicalIndex:
         self.folder = folder
         with _translated(folder):
             folder.mkdir(parents=True, exist_ok=True)
-            self._index = tantivy.Index(_schema, str(folder))
+            self._reach()
 
     @classmethod
     def open(cls, folder: Path) -> Self:
@@ -57,12 +58,16 @@ class LexicalIndex:
 
     @property
     def position(self) -> Position | None:
-        """The position of the last `apply`."""
+        """The position of the last `apply`; None where the files are not as that left them."""
+        if said := self._changed() or self._missing() or self._relisted():
+            logger.warning("The lexical index at %s is made again: %s", self.folder, said)
+            return None
         with _translated(self.folder):
-            searcher = self._index.searcher()
-            for _, address in searcher.search(_any_of("id", [POSITION]), 1).hits:
-                return Position(**json.loads(searcher.doc(address)["position"][0]))
-        return None
+            return _position(self._index.searcher())
+
+    def fault(self) -> str | None:
+        """Say what is wrong with the files as they are now."""
+        return fault(self.folder)
 
     def ids(self) -> set[str]:
         """Give the ids of the chunks that are held."""
@@ -89,10 +94,13 @@ class LexicalIndex:
             number = json.dumps({"catalog": position.catalog, "number": position.number})
             writer.add_document(tantivy.Document(id=POSITION, position=number))
 
-    def clear(self) -> None:
-        """Forget everything, the position too."""
-        with _translated(self.folder), self._writing() as writer:
-            writer.delete_all_documents()
+    @contextmanager
+    def anew(self) -> Iterator["LexicalIndex"]:
+        """Give an empty one beside this one, which takes its place at the end."""
+        with _translated(self.folder), beside(self.folder) as new:
+            yield LexicalIndex(new)
+            put(new, self.folder)
+            self._reach()
 
     def search(
         self, terms: Mapping[str | None, Sequence[str]], k: int, documents: Collection[str] | None = None
@@ -110,13 +118,16 @@ class LexicalIndex:
             a question in another language than the documents, of which a name or a chance word is found, scores low.
 
         Raises:
+            StoreLost: a file is not as it was written. To read on could crash this process.
             StoreUnavailable: the folder cannot be read.
         """
-        position = self.position
-        if not position:
-            return []
+        if said := self._changed():
+            raise StoreLost(f"The lexical index {self.folder} is damaged: {said}. Index again: it is made again.")
         with _translated(self.folder):
             searcher = self._index.searcher()
+            position = _position(searcher)
+            if not position:
+                return []
             shares = [
                 _share(searcher, [_hash(term, language, position.catalog) for term in sought])
                 for language, sought in terms.items()
@@ -137,6 +148,31 @@ class LexicalIndex:
         finally:
             writer.wait_merging_threads()
         self._index.reload()
+        self._note()
+
+    def _reach(self) -> None:
+        self._index = tantivy.Index(_schema, str(self.folder))
+        self._note()
+
+    def _note(self) -> None:
+        """Note how the files look, which tantivy writes once and the list of them anew."""
+        self._list = _looks(self.folder / LIST)
+        self._left = {file: _looks(file) for file in _files_of_segments(self.folder)}
+
+    def _changed(self) -> str | None:
+        """Name a file that somebody wrote to; one that is gone may be merged into another, while we write ourselves."""
+        for file, left in self._left.items():
+            if _looks(file) not in (left, None):
+                return f"{file.name} is not as it was written"
+        return None
+
+    def _relisted(self) -> str | None:
+        """Say so where somebody wrote to the list of the segments."""
+        return None if _looks(self.folder / LIST) == self._list else f"{LIST} is not as it was written"
+
+    def _missing(self) -> str | None:
+        """Name a file that is gone."""
+        return next((f"{file.name} is gone" for file in self._left if not file.exists()), None)
 
 
 BM25_K1 = 1.2
@@ -148,6 +184,8 @@ TERM_BYTES = 8
 REMEMBERED_TERMS = 100_000
 POSITION = "position"
 """Id of the row that holds the position; chunk ids have a hyphen."""
+LIST = "meta.json"
+"""File that lists the segments."""
 FOOTER = struct.Struct("<II")
 """What ends a file of tantivy: the length of the JSON before it, which holds the checksum, and a mark."""
 FOOTER_MARK = 1337
@@ -218,9 +256,23 @@ def fault(folder: Path) -> str | None:
     return None
 
 
+def _position(searcher: tantivy.Searcher) -> Position | None:
+    for _, address in searcher.search(_any_of("id", [POSITION]), 1).hits:
+        return Position(**json.loads(searcher.doc(address)["position"][0]))
+    return None
+
+
+def _looks(file: Path) -> tuple[int, int, int] | None:
+    """Give what changes with a file; None where there is none."""
+    with suppress(OSError):
+        status = file.stat()
+        return status.st_ino, status.st_size, status.st_mtime_ns
+    return None
+
+
 def _files_of_segments(folder: Path) -> list[Path]:
     """List the files that hold rows; others may be left of a commit that did not end."""
-    meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
+    meta = json.loads((folder / LIST).read_text(encoding="utf-8"))
     segments = {segment["segment_id"].replace("-", "") for segment in meta["segments"]}
     return [file for file in folder.iterdir() if file.name.partition(".")[0] in segments]
 
@@ -239,7 +291,9 @@ def _translated(folder: Path) -> Iterator[None]:
     """Say what tantivy's errors mean for the user."""
     try:
         yield
-    except (OSError, ValueError, RuntimeError) as error:
+    except BaseException as error:
+        if not (isinstance(error, OSError | ValueError | RuntimeError) or is_panic(error)):
+            raise
         raise StoreUnavailable(
             f"The lexical index {folder} cannot be used: {error}. Check the disk's free space and the "
             "folder's permissions, then try again; or delete this folder, it is made again."

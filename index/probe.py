@@ -15,6 +15,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NotRequired, Protocol, Self
+from urllib.parse import quote
 
 import chromadb_rust_bindings as compiled  # type: ignore[import-untyped]
 from pydantic import TypeAdapter, ValidationError
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 COLLECTION = "chunks"
+SQLITE = "chroma.sqlite3"
 TENANT, DATABASE = "default_tenant", "default_database"
 """Where Chroma's client keeps collections, unless it is told another place."""
 
@@ -155,19 +157,31 @@ def nearest(collection: Held, vector: "Sequence[float] | NDArray[np.float32]", k
     return [(str(id), float(distance)) for id, distance in zip(found["ids"][0], distances, strict=True)]
 
 
-def checksum(folder: Path) -> str:
-    """Sum up the names and bytes of the HNSW files; the SQLite file holds the sum and is checked by SQLite.
-
-    Without its pickle an HNSW folder is scratch paper: Chroma has its rows in SQLite still.
-    """
-    sum_of = 0
+def hnsw_files(folder: Path) -> list[Path]:
+    """List the HNSW files; without its pickle an HNSW folder is scratch paper: Chroma has its rows in SQLite still."""
     persisted = [pickle.parent for pickle in folder.glob("*/index_metadata.pickle")]
-    for file in sorted(file for parent in persisted for file in parent.iterdir()):
+    return sorted(file for parent in persisted for file in parent.iterdir())
+
+
+def checksum(files: Sequence[Path]) -> str:
+    """Sum up the names and bytes of HNSW files; the SQLite file holds the sum and is checked by SQLite."""
+    sum_of = 0
+    for file in files:
         sum_of = zlib.crc32(file.name.encode(), sum_of)
         with file.open("rb") as bytes_of:
             while block := bytes_of.read(1 << 20):
                 sum_of = zlib.crc32(block, sum_of)
     return f"{sum_of:08x}"
+
+
+def insist_on_database(folder: Path) -> None:
+    """Raise unless SQLite finds its file sound; somebody may have it open."""
+    try:
+        address = f"file:{quote(str((folder / SQLITE).absolute()))}?mode=ro"
+        with closing(sqlite3.connect(address, uri=True)) as database:
+            insist(database.execute("PRAGMA quick_check").fetchone() == ("ok",), "the SQLite file is damaged")
+    except sqlite3.Error as error:
+        raise NotAsLeft(f"the SQLite file is damaged: {error}") from error
 
 
 def examine(folder: Path) -> None:
@@ -176,13 +190,12 @@ def examine(folder: Path) -> None:
     Chroma's HNSW files are checked against the checksum taken then, its SQLite file by SQLite, the rows by
     counting them and by searching for one of them.
     """
-    with closing(sqlite3.connect(folder / "chroma.sqlite3")) as database:
-        insist(database.execute("PRAGMA quick_check").fetchone() == ("ok",), "the SQLite file is damaged")
+    insist_on_database(folder)
     collection = Compiled(folder)
     seal = read_seal(collection)
     if seal is None or "unfinished" in seal:
         raise NotAsLeft("nothing was applied to the end")
-    insist(seal["checksum"] == checksum(folder), "the files are not those of the last change")
+    insist(seal["checksum"] == checksum(hnsw_files(folder)), "the files are not those of the last change")
     insist_as_left(collection)
 
 
@@ -191,7 +204,7 @@ class Compiled:
 
     def __init__(self, folder: Path) -> None:
         database = compiled.SqliteDBConfig(
-            url=str(folder / "chroma.sqlite3"),
+            url=str(folder / SQLITE),
             hash_type=compiled.MigrationHash.MD5,
             migration_mode=compiled.MigrationMode.Apply,
         )

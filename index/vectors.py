@@ -38,9 +38,23 @@ from tenacity import (
 from typing_extensions import override
 
 from index.catalog import Change, Position
-from index.errors import StoreLost, StoreUnavailable
+from index.errors import StoreLost, StoreUnavailable, is_panic
 from index.memory import overwrite_memory
-from index.probe import COLLECTION, NotAsLeft, Probe, Seal, checksum, insist, insist_as_left, nearest, read_seal
+from index.probe import (
+    COLLECTION,
+    SQLITE,
+    NotAsLeft,
+    Probe,
+    Seal,
+    checksum,
+    hnsw_files,
+    insist,
+    insist_as_left,
+    insist_on_database,
+    nearest,
+    read_seal,
+)
+from index.swap import beside, put
 
 Row = TypeVar("Row")
 logger = logging.getLogger(__name__)
@@ -58,14 +72,20 @@ class Store(Protocol):
     def reach(self) -> Collection:
         """Give the collection, an empty one where there is none."""
 
-    def open(self) -> Collection:
-        """Give the collection as we left it, else an empty one; again, and it is looked at again."""
+    def open(self) -> Collection | None:
+        """Give the collection, an empty one or None where it is not as we left it; again, and it is looked at again."""
 
-    def clear(self) -> None:
-        """Forget everything."""
+    def fault(self) -> str | None:
+        """Say what somebody did to the files since the last change, as far as they are ours."""
+
+    def beside(self) -> AbstractContextManager[Self]:
+        """Give an empty store, to take the place of this one; it goes on an error."""
+
+    def take(self, other: Self) -> None:
+        """Hold what is in the other, which was beside this one."""
 
     def whole(self) -> AbstractContextManager[object]:
-        """Let nobody search while it is cleared, where that would fail."""
+        """Let nobody search meanwhile, where that would fail."""
 
     def checksum(self) -> str:
         """Sum up the files, as far as they are ours."""
@@ -110,23 +130,31 @@ class VectorIndex:
 
     @property
     def position(self) -> Position | None:
-        """The position of the last `apply`, as the store has it now.
+        """The position of the last `apply`, as the store has it now; None where it is not as that left it.
 
         Raises:
             StoreUnavailable: the store does not answer.
         """
         with self._store.translated():
-            self._collection = self._store.open()
-        seal = read_seal(self._collection)
+            opened = self._store.open()
+        if opened is None:
+            return None
+        self._collection = opened
+        seal = read_seal(opened)
         return Position(seal["catalog"], seal["number"]) if seal else None
+
+    def fault(self) -> str | None:
+        """Say what is wrong with the files as they are now; nothing is known of those of a server."""
+        return self._store.fault()
 
     def apply(self, changes: Sequence[Change], position: Position) -> None:
         """Put the vectors of the documents that changed, take out those that are gone, keep the position.
 
         Raises:
+            StoreLost: the files are damaged.
             StoreUnavailable: the disk is full, the folder cannot be written to, the server does not answer.
         """
-        with self._store.translated():
+        with self._looked_into(), self._store.translated():
             batch = self._store.rows_at_once
             if seal := read_seal(self._collection):
                 self._collection.modify(metadata={**seal, "unfinished": True})
@@ -156,11 +184,17 @@ class VectorIndex:
             )
             self._collection.modify(metadata={**seal})
 
-    def clear(self) -> None:
-        """Forget everything; the files of a folder go too, for Chroma keeps what it deletes."""
-        with self._store.translated(), self._store.whole():
-            self._store.clear()
-            self._collection = self._store.open()
+    @contextmanager
+    def anew(self) -> Iterator["VectorIndex"]:
+        """Give an empty one, which takes the place of this one at the end; in a folder, who searches finds this one.
+
+        The files of a folder go, for Chroma keeps what it deletes.
+        """
+        with self._store.translated(), self._store.beside() as new:
+            yield VectorIndex(new)
+            with self._store.whole():
+                self._store.take(new)
+                self.reach()
 
     def ids(self) -> set[str]:
         """Give the ids of the chunks that are held."""
@@ -190,13 +224,28 @@ class VectorIndex:
             Chunk ids and cosine similarities, best first.
 
         Raises:
-            StoreLost: the server does not have the collection any more.
+            StoreLost: the server does not have the collection any more, the files are damaged.
             StoreUnavailable: the folder cannot be read, the server does not answer.
         """
-        asked = np.asarray(vector, np.float32)
-        with self._store.translated(), self._store.whole():
-            found = LOOKING(nearest, self._collection, asked, min(k, self._store.rows_at_once))
-            return [(id, 1 - distance) for id, distance in found]
+        with self._looked_into(), self._store.translated():
+            found = LOOKING(self._nearest, np.asarray(vector, np.float32), k)
+        return [(id, 1 - distance) for id, distance in found]
+
+    @contextmanager
+    def _looked_into(self) -> Iterator[None]:
+        """Where something fails, see whether damage to the files is why."""
+        try:
+            yield
+        except StoreLost:
+            raise
+        except StoreUnavailable as error:
+            if said := self._store.fault():
+                raise StoreLost(f"The vectors are damaged: {said}. Index again: they are made again.") from error
+            raise
+
+    def _nearest(self, vector: NDArray[np.float32], k: int) -> list[tuple[str, float]]:
+        with self._store.whole():
+            return nearest(self._collection, vector, min(k, self._store.rows_at_once))
 
 
 LOOKING = Retrying(
@@ -215,6 +264,10 @@ class Folder:
         """Open a folder that is healthy or not there yet."""
         self._path = path
         self._whole = threading.Lock()
+        self._summed: tuple[object, str] = (None, "")
+        """How the HNSW files looked when they were summed up last, and their sum."""
+        self._harm: str | None = None
+        """What somebody did to the files, once that was seen."""
         with self.translated():
             self._client = _client(path)
 
@@ -223,9 +276,34 @@ class Folder:
         """How many rows one call may write or find."""
         return self._client.get_max_batch_size()
 
-    def open(self) -> Collection:
-        """Give the collection: nobody else writes here, and the folder was looked at when it was opened."""
-        return self.reach()
+    def open(self) -> Collection | None:
+        """Give the collection: nobody else should write here, and the folder was looked at when it was opened."""
+        try:
+            collection = self.reach()
+            self._harm = self._harm or self._harm_to_files(collection)
+        except InternalError as error:
+            self._harm = str(error)
+        if self._harm:
+            logger.warning("The vector index at %s is made again: %s", self._path, self._harm)
+            return None
+        return collection
+
+    def fault(self) -> str | None:
+        """Look through the SQLite file, and compare the others with what was noted of them."""
+        try:
+            insist_on_database(self._path)
+            self._harm = self._harm_to_files(self.reach())
+        except (ChromaError, NotAsLeft) as error:
+            self._harm = str(error)
+        return self._harm
+
+    def _harm_to_files(self, collection: Collection) -> str | None:
+        seal = read_seal(collection)
+        if not (self._path / SQLITE).exists():
+            return "the SQLite file is gone"
+        if seal and "unfinished" not in seal and seal["checksum"] != self.checksum():
+            return "the files are not those of the last change"
+        return None
 
     def reach(self) -> Collection:
         """Give the collection, an empty one where there is none."""
@@ -234,20 +312,38 @@ class Folder:
         except NotFoundError:
             return self._client.create_collection(COLLECTION, embedding_function=None, configuration=CONFIGURATION)
 
-    def clear(self) -> None:
-        """Remove the files, and let nothing of what was in them come into the next ones."""
-        self._client.close()
-        _remove(self._path)
+    @contextmanager
+    def beside(self) -> Iterator["Folder"]:
+        """Give an empty folder beside this one; nothing of what was in this one comes into its files."""
         overwrite_memory()
+        with beside(self._path) as path:
+            new = Folder(path)
+            try:
+                yield new
+            finally:
+                new.close()
+
+    def take(self, other: "Folder") -> None:
+        """Put the other folder in the place of this one."""
+        other.close()
+        self._client.close()
+        put(other._path, self._path)
         self._client = _client(self._path)
+        self._harm = None
 
     def whole(self) -> AbstractContextManager[object]:
-        """Let whoever searches, for some milliseconds, and whoever clears wait for each other."""
+        """Let whoever searches, for some milliseconds, and whoever puts another in place wait for each other."""
         return self._whole
 
     def checksum(self) -> str:
-        """Sum up the HNSW files."""
-        return checksum(self._path)
+        """Sum up the HNSW files, those that changed since the last time."""
+        files = hnsw_files(self._path)
+        looks = [
+            (file, status.st_ino, status.st_size, status.st_mtime_ns) for file in files for status in [file.stat()]
+        ]
+        if self._summed[0] != looks:
+            self._summed = looks, checksum(files)
+        return self._summed[1]
 
     def translated(self) -> AbstractContextManager[None]:
         """Say what Chroma's errors mean for the user."""
@@ -341,6 +437,19 @@ class Server:
         with self.translated():
             self.clear()
         self.close()
+
+    def fault(self) -> str | None:
+        """Say nothing: the files are the server's."""
+        return None
+
+    @contextmanager
+    def beside(self) -> Iterator[Self]:
+        """Clear the collection: a server that has two of them could not tell them apart after a kill."""
+        self.clear()
+        yield self
+
+    def take(self, other: "Server") -> None:
+        """Do nothing: it is the same."""
 
     def whole(self) -> AbstractContextManager[object]:
         """Do nothing: a search that finds no collection says so."""
@@ -513,7 +622,9 @@ def _translated(folder: Path) -> Iterator[None]:
     """Say what Chroma's errors mean for the user."""
     try:
         yield
-    except (ChromaError, OSError, RuntimeError, ValueError) as error:
+    except BaseException as error:
+        if not (isinstance(error, ChromaError | OSError | RuntimeError | ValueError) or is_panic(error)):
+            raise
         raise StoreUnavailable(
             f"The vector index {folder} cannot be used: {error}. Check the disk's free space and the "
             "folder's permissions, then try again; or delete this folder, it is made again."

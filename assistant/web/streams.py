@@ -187,6 +187,10 @@ def in_batches(events: Events, stopped: threading.Event) -> Batches:
             inbox.put(StopIteration())
         except Exception as error:  # noqa: BLE001 - raised again by whoever reads the batches
             inbox.put(error)
+        except BaseException as error:
+            # A panic of a library in Rust, say. Nobody should wait for what does not come.
+            inbox.put(RuntimeError(f"an answer broke off: {error!r}"))
+            raise
 
     # With the context of its request: what is logged names it.
     threading.Thread(target=copy_context().run, args=(read,), name="answer", daemon=True).start()

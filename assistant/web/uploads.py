@@ -106,14 +106,14 @@ class Uploads:
         Raises:
             FileTooLarge, NoRoom.
         """
-        left = await run_in_threadpool(self._bytes_left)
         part = self.folder / SENDING / secrets.token_hex(16)
         try:
+            left = await run_in_threadpool(self._bytes_left)
             with await run_in_threadpool(_opened, part) as file:
                 digest = await self._written(body, file, left)
             return await run_in_threadpool(self._placed, part, safe_parts(name), digest)
         except OSError as error:
-            if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
                 raise NoRoom("The disk is full. Nothing of the file was kept.") from error
             raise
         finally:

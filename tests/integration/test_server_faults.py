@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import resource
 import secrets
 import select
@@ -257,6 +258,56 @@ def test_an_index_folder_that_goes_away_is_told_and_answers_again_once_it_is_bac
     assert server.ask("orge") == "La ferme orge est sur la colline orge. [1]"
     assert server.sync().added == 1
     assert server.ask("froment") == "La ferme froment est sur la colline froment. [1]"
+
+
+def noise(file: Path) -> None:
+    with file.open("r+b") as opened:
+        opened.write(b"\xa5" * file.stat().st_size)
+
+
+def halve(file: Path) -> None:
+    os.truncate(file, file.stat().st_size // 2)
+
+
+@pytest.mark.parametrize("damage", [noise, halve, Path.unlink])
+def test_vectors_and_words_that_are_damaged_under_a_running_server_are_made_again(
+    server: Server, damage: Callable[[Path], None]
+) -> None:
+    for name in ("vectors/chroma.sqlite3", "lexical/*.idx", "lexical/*.term"):
+        file = next((server.folder / "index").glob(name))
+        damage(file)
+
+        assert any(fault.part == file.parent.name for fault in server.owner.check())
+        for word in ("avoine", "orge", "seigle"):
+            assert server.ask(word) == f"La ferme {word} est sur la colline {word}. [1]"
+        server.sync()
+        assert server.owner.check() == []
+
+
+@pytest.mark.parametrize("damage", [noise, halve])
+def test_a_catalog_that_is_damaged_under_a_running_server_is_told_and_what_was_said_is_kept(
+    server: Server, damage: Callable[[Path], None]
+) -> None:
+    window = Window(server)
+    window.ask("Où est avoine ?")
+    assert window.rate(damage.__name__).status_code == 200
+    catalog = server.folder / "index" / "catalog.sqlite"
+    whole = catalog.read_bytes()
+    damage(catalog)
+    try:
+        asked = server.client.post("/api/ask", json={"question": "Où est orge ?"})
+        said = [fault.says for fault in server.owner.check() if fault.part == catalog.name]
+    finally:
+        with catalog.open("r+b") as file:
+            file.write(whole)
+            file.truncate()
+
+    assert re.search("not a database|damaged|malformed", said[0])
+    right = asked.status_code == 200 and asked.json()["answer"] == "La ferme orge est sur la colline orge. [1]"
+    assert right or (asked.status_code, asked.json()["error"]["type"]) == (503, "StoreUnavailable")
+    assert comments(server)[-1] == damage.__name__
+    assert "La ferme avoine est sur la colline avoine. [1]" in window.kept()
+    assert server.ask("orge") == "La ferme orge est sur la colline orge. [1]"
 
 
 def test_an_index_folder_that_becomes_read_only_answers_on_and_says_so_to_a_sync(server: Server) -> None:

@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import Engine, event
 
 from index.catalog import Catalog, Chunk, StoredDocument, follow
-from index.errors import StoreUnavailable
+from index.errors import StoreLost, StoreUnavailable
 from index.lexical import LexicalIndex
 from index.lock import lock
 from index.probe import Probe
@@ -307,6 +307,57 @@ def test_a_vector_folder_without_its_hnsw_files_is_made_again(folder: Path, capl
     assert "is made again" in caplog.text
 
 
+def one_of_each(folder: Path) -> list[str]:
+    """Name one file of each kind."""
+    files = [file for file in sorted(folder.rglob("*")) if file.is_file() and not file.name.startswith(".")]
+    return [*{file.suffix if folder.name == "lexical" else file.name: file.name for file in files}.values()]
+
+
+def damage_and_ask(folder: Path, kind: str, damage: Callable[[Path], None], said: Path) -> None:
+    """Damage each of the files of an index that is open, one after the other; it may find all, or say it is lost."""
+    for name in one_of_each(folder / kind):
+        work = folder / "work" / name
+        shutil.copytree(folder, work, ignore=shutil.ignore_patterns("work"))
+        [file] = (work / kind).rglob(name)
+        catalog = Catalog.open(work / "catalog.sqlite")
+        index = VectorIndex(Folder(work / kind)) if kind == "vectors" else LexicalIndex(work / kind)
+
+        assert asked(catalog, index) == PROBES
+        damage(file)
+        try:
+            assert asked(catalog, index) == PROBES, f"{name}: something else is found"
+        except StoreLost:
+            say(said, f"{name} is lost")
+        if fault := index.fault():
+            say(said, f"{name}: {fault}")
+        follow(catalog, index)
+        assert asked(catalog, index) == PROBES, f"{name}: it is not made again"
+        assert index.fault() is None
+        catalog.close()
+
+
+def asked(catalog: Catalog, index: VectorIndex | LexicalIndex) -> list[str]:
+    """Give what is found of some of the words."""
+    found = [
+        index.search(vector_of(word), 1) if isinstance(index, VectorIndex) else index.search({"fr": [word]}, 1)
+        for word in PROBES
+    ]
+    return [passage.text for ranking in found for passage in catalog.passages(ranking)]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("kind", ["vectors", "lexical"])
+def test_what_is_damaged_while_it_is_open_is_never_taken_for_something_else_and_made_again(
+    folder: Path, kind: str, damage: Callable[[Path], None]
+) -> None:
+    said = folder / "said"
+
+    assert run(damage_and_ask, folder, kind, damage, said) == 0
+
+    print(said.read_text())
+    assert [line.split(": ")[0] for line in said.read_text().splitlines() if ": " in line] == one_of_each(folder / kind)
+
+
 def open_and_ask(folder: Path) -> None:
     client = chromadb.PersistentClient(str(folder))
     client.get_collection("chunks", embedding_function=None).query(query_embeddings=np.ones((1, 32), np.float32))
@@ -374,5 +425,5 @@ def test_an_index_on_a_full_disk_says_so_and_answers_right_afterwards(folder: Pa
 
     assert run(follow_and_fail, folder, kind, folder / "said", partial(limit_files, 2_000)) == 0
 
-    assert f"{folder / kind} cannot be used" in (folder / "said").read_text()
+    assert f"{folder / kind}.rebuild cannot be used" in (folder / "said").read_text()
     assert answers(folder) == RIGHT

@@ -248,10 +248,13 @@ def test_an_index_ahead_of_its_catalog_starts_again(catalog: Catalog, open_arm: 
     assert all_found(catalog, arm) == {word: [word] for word in ANIMALS}
 
 
-def test_an_index_that_was_cleared_has_forgotten_all_after_opening_again(catalog: Catalog, open_arm: OpenArm) -> None:
+def test_an_index_that_was_begun_anew_has_forgotten_all_after_opening_again(
+    catalog: Catalog, open_arm: OpenArm
+) -> None:
     arm = open_arm()
     follow(catalog, arm.index)
-    arm.index.clear()
+    with arm.index.anew():
+        pass
     assert (arm.index.position, arm.search("le chat", 100)) == (None, [])
 
     arm = open_arm()
@@ -260,27 +263,47 @@ def test_an_index_that_was_cleared_has_forgotten_all_after_opening_again(catalog
 
 
 @in_a_folder
-def test_who_searches_while_an_index_is_cleared_is_answered(catalog: Catalog, open_arm: OpenArm) -> None:
+def test_who_searches_while_an_index_is_made_anew_finds_all_that_was_there(catalog: Catalog, open_arm: OpenArm) -> None:
     arm = open_arm()
     follow(catalog, arm.index)
     over = Event()
 
-    def search() -> int:
-        searches = 0
-        while not over.is_set():
-            arm.search("le chat")
-            searches += 1
-        return searches
+    def search() -> set[int]:
+        found = set()
+        while not (over.is_set() and found):
+            found.add(len(arm.search("le " + " ".join(ANIMALS[1:]), 100)))
+        return found
 
     with ThreadPoolExecutor(2) as threads:
         searching = [threads.submit(search) for _ in range(2)]
-        for _ in range(10):
-            arm.index.clear()
+        for number in range(10):
+            put(catalog, [f"chat {number}"])
             follow(catalog, arm.index)
+            catalog.forget([f"/docs/chat {number}.txt"])
+            follow(catalog, arm.index, batch_chunks=1)
         over.set()
 
-        assert all(search.result() for search in searching)
+        assert set.union(*(search.result() for search in searching)) == {len(ANIMALS), len(ANIMALS) + 1}
     assert all_found(catalog, arm) == {word: [word] for word in ANIMALS}
+
+
+@in_a_folder
+def test_an_index_stays_as_it_is_where_making_it_anew_is_stopped(
+    catalog: Catalog, open_arm: OpenArm, tmp_path: Path
+) -> None:
+    arm = open_arm()
+    follow(catalog, arm.index)
+    before = arm.index.position
+    stop = Stop()
+    stop.ask()
+    catalog.forget(["/docs/chat.txt"])
+
+    with pytest.raises(Stopped):
+        follow(catalog, arm.index, batch_chunks=3, stop=stop)
+
+    assert arm.index.position == before
+    assert len(arm.search("le " + " ".join(ANIMALS), 100)) == len(ANIMALS)
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ["follower"]
 
 
 @in_a_folder
