@@ -164,7 +164,7 @@ def _cited(answer: Answer, texts: Texts) -> str:
 def _nearest(passages: tuple[Passage, ...], texts: Texts) -> str:
     if not passages:
         return f'<p class="status">{plain(texts.nothing_near)}</p>'
-    return f'<div class="sources">{_disclosure(texts.nearest, passages, texts)}</div>'
+    return f'<div class="sources">{_disclosure(texts.nearest, passages, texts, is_open=True)}</div>'
 
 
 def _citation(citation: Citation, texts: Texts) -> str:
@@ -178,9 +178,10 @@ def _citation(citation: Citation, texts: Texts) -> str:
     )
 
 
-def _disclosure(summary: str, passages: Iterable[Passage], texts: Texts) -> str:
+def _disclosure(summary: str, passages: Iterable[Passage], texts: Texts, *, is_open: bool = False) -> str:
     inside = "".join(_card(passage_link(passage), _place(passage, texts), plain(passage.text)) for passage in passages)
-    return f'<details class="others"><summary>{plain(summary)}</summary>{inside}</details>'
+    opened = " open" if is_open else ""
+    return f'<details class="others"{opened}><summary>{plain(summary)}</summary>{inside}</details>'
 
 
 def _card(link: str, place: str, quote: str) -> str:

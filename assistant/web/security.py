@@ -78,6 +78,8 @@ PAGE_PATHS = frozenset(
         "/gradio_api/queue/join",
         "/gradio_api/queue/data",
         "/gradio_api/startup-events",
+        # By which a page that lost its server notices that it is back.
+        "/gradio_api/app_id",
     }
 )
 PAGE_FOLDERS = ("/assets/", "/static/", "/svelte/", "/gradio_api/heartbeat/")

@@ -77,6 +77,7 @@ class Texts:
     opening: str
     source_gone: str
     unreachable: str
+    lost: str
     documents_title: str
     add_documents: str
     drop_here: str
@@ -254,6 +255,7 @@ FRENCH = Texts(
     opening="Ouverture du document…",
     source_gone="Ce document n’est plus indexé.",
     unreachable="Le serveur ne répond pas. Réessayez dans un instant.",
+    lost="Le serveur ne répond plus. La page reprend d’elle-même dès qu’il répond ; ce que vous écrivez ici y reste.",
     documents_title="Documents",
     add_documents="Ajouter des documents",
     drop_here="Déposez ici des fichiers ou un dossier, ou choisissez-les :",
@@ -413,6 +415,7 @@ ENGLISH = Texts(
     opening="Opening the document…",
     source_gone="This document is no longer indexed.",
     unreachable="The server does not answer. Try again in a moment.",
+    lost="The server no longer answers. The page goes on by itself as soon as it does; what you write here stays.",
     documents_title="Documents",
     add_documents="Add documents",
     drop_here="Drop files or a folder here, or choose them:",

@@ -1,3 +1,4 @@
+import re
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
@@ -126,7 +127,8 @@ def test_a_declined_question_shows_the_nearest_passages_as_such(visit: Visit) ->
 
     expect(answers(page)).to_have_text(CANNOT_ANSWER)
     expect(page.locator("a.marker")).to_have_count(0)
-    page.get_by_text("Les passages les plus proches, qui ne répondent pas à la question").click()
+    expect(page.get_by_text("Les passages les plus proches, qui ne répondent pas à la question")).to_be_visible()
+    expect(page.locator("details.others .card").first).to_be_visible()
     expect(page.locator("details.others .card").first).to_contain_text("L'armistice fut signé")
 
 
@@ -459,6 +461,21 @@ def test_an_answer_is_copied_with_its_quotes(visits: Visits) -> None:
     copied = page.evaluate("navigator.clipboard.readText()")
     assert copied.splitlines()[0] == f"{QUOTE} [1] La tour Eiffel mesure 330 mètres. [2]".replace(" [", "\u00a0[")
     assert "[2] La tour Eiffel, 11 novembre 2024, page 3 : « La tour Eiffel mesure 330 mètres. »" in copied
+
+
+def test_an_answer_is_copied_also_where_the_browser_has_no_clipboard_for_pages(visit: Visit) -> None:
+    page = visit.page
+    # As over HTTP from another computer.
+    page.add_init_script("delete Navigator.prototype.clipboard")
+    visit.open()
+    visit.ask_to_the_end(QUESTION)
+
+    page.get_by_role("button", name="Copier").click()
+
+    expect(page.get_by_role("button", name="Copié")).to_be_focused()
+    page.locator("#question textarea").focus()
+    page.keyboard.press("Control+V")
+    expect(page.locator("#question textarea")).to_have_value(re.compile(rf"^{QUOTE}.*« {QUOTE} »", re.S))
 
 
 def test_a_whole_visit_asks_nothing_of_other_hosts_and_complains_of_nothing(visit: Visit) -> None:

@@ -105,6 +105,14 @@ def choose(page: Page, *files: Path) -> None:
     page.locator("#documents [type=file]").first.set_input_files(files)
 
 
+def drop(page: Page, *paths: Path) -> None:
+    """Drop files and folders as a file manager does."""
+    tools = page.context.new_cdp_session(page)
+    carried = {"items": [], "files": list(map(str, paths)), "dragOperationsMask": 1}
+    for kind in ("dragEnter", "dragOver", "drop"):
+        tools.send("Input.dispatchDragEvent", {"type": kind, "x": 400, "y": 300, "data": carried})
+
+
 def reach(page: Page, gate: Gate) -> None:
     """Wait until a file is to be read; the browser's requests go through this thread meanwhile."""
     while not gate.reached.is_set():
@@ -144,6 +152,26 @@ def test_a_folder_is_sent_with_the_folders_in_it_and_without_what_is_hidden(
 
     expect(page.locator("#documents .kept .open")).to_have_count(2)
     assert [file.name for file in stage.uploads.list()] == ["Forêt/hibou.txt", "Forêt/nuit/renard.txt"]
+
+
+def test_a_folder_that_is_dropped_is_sent_with_all_that_is_in_it(visit: Visit, docs: Path) -> None:
+    (docs / "vide").mkdir()
+    # A browser gives what is in a folder a hundred at a time.
+    owls = [docs / "nuit" / f"chouette {number}.txt" for number in range(120)]
+    for owl in owls:
+        owl.write_text("La chouette dort le jour.", "utf-8")
+    letter = docs.parent / "lettre.txt"
+    letter.write_text("Une lettre.", "utf-8")
+    page = visit.open()
+    page.route("**/api/uploads?name=**", lambda route: None)
+
+    drop(page, docs, letter)
+
+    names = page.locator("#documents .arriving .name")
+    expect(names).to_have_count(123)
+    sent = [docs / "hibou.txt", docs / "nuit" / "renard.txt", letter, *owls]
+    assert {*names.all_text_contents()} == {file.relative_to(docs.parent).as_posix() for file in sent}
+    assert visit.complaints == []
 
 
 def test_files_dropped_anywhere_on_the_page_are_added(visit: Visit) -> None:

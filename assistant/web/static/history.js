@@ -13,10 +13,19 @@ const withKey = (address, method = "GET", content) => fetch(address, {
   method,
   headers: { "X-Conversation-Key": recall("key"), ...(method === "GET" ? {} : { "Content-Type": "application/json" }) },
   body: content && JSON.stringify(content),
-});
+}).catch(() => ({ ok: false }));
+
+// The focus was on a row that is drawn anew: it goes to the one that is there now, or else to the first.
+const listAgain = async (id, { ok } = { ok: true }) => {
+  await listConversations();
+  if (!ok) past.querySelector(".status").textContent = word("unreachable");
+  const rows = [...past.querySelectorAll(".open")];
+  (rows.find((open) => open.dataset.id === id) ?? rows[0] ?? past.querySelector(".close")).focus();
+};
 
 const listConversations = async () => {
-  const found = await withKey("conversations").then((response) => response.ok ? response.json() : null).catch(() => null);
+  const response = await withKey("conversations");
+  const found = response.ok ? await response.json() : null;
   past.querySelector(".status").textContent = found?.length ? "" : word(found ? "no_conversations" : "unreachable");
   past.querySelector("ul").replaceChildren(...(found ?? []).map(row));
 };
@@ -30,6 +39,7 @@ const row = ({ id, title, changed }) => {
     <button type="button" class="delete" data-name="delete">✕</button></span>`;
   const open = line.querySelector(".open");
   open.textContent = title;
+  open.dataset.id = id;
   open.setAttribute("aria-current", id === recallHere("conversation"));
   line.querySelector(".when").textContent = new Date(changed * 1000).toLocaleDateString(language());
   writeWords(line);
@@ -61,8 +71,8 @@ const rename = (line, id, title) => {
   });
   input.addEventListener("blur", async () => {
     const given = input.value.trim();
-    if (given && given !== title) await withKey(`conversations/${id}`, "PATCH", { title: given });
-    listConversations();
+    const changes = given && given !== title;
+    listAgain(id, changes ? await withKey(`conversations/${id}`, "PATCH", { title: given }) : { ok: true });
   });
 };
 
@@ -73,17 +83,17 @@ const erase = async (line, id) => {
     + ' <button type="button" class="no" data-word="cancel"></button>';
   writeWords(sure);
   line.replaceChildren(sure);
-  sure.querySelector(".no").addEventListener("click", listConversations);
+  sure.querySelector(".no").addEventListener("click", () => listAgain(id));
   sure.querySelector(".yes").addEventListener("click", async () => {
-    await withKey(`conversations/${id}`, "DELETE", {});
-    if (id === recallHere("conversation")) openConversation(random(16));
-    listConversations();
+    const deleted = await withKey(`conversations/${id}`, "DELETE", {});
+    if (deleted.ok && id === recallHere("conversation")) openConversation(random(16));
+    listAgain(id, deleted);
   });
   sure.querySelector(".no").focus();
 };
 
 const save = async (id, title) => {
-  const answer = await withKey(`conversations/${id}/markdown?language=${language()}`).catch(() => ({ ok: false }));
+  const answer = await withKey(`conversations/${id}/markdown?language=${language()}`);
   past.querySelector(".status").textContent = answer.ok ? "" : word("unreachable");
   if (!answer.ok) return;
   const text = await answer.text();

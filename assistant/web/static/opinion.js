@@ -7,21 +7,23 @@ const turnOf = (button) => {
 
 const sendOpinion = async (button, opinion) => {
   const address = `conversations/${recallHere("conversation")}/turns/${turnOf(button)}/opinion`;
-  const sent = await withKey(address, "POST", opinion).catch(() => ({ ok: false }));
+  const sent = await withKey(address, "POST", opinion);
   const actions = button.closest(".actions");
   if (sent.ok) {
     actions.querySelector(".good").classList.toggle("pressed", opinion.good);
     actions.querySelector(".bad").classList.toggle("pressed", !opinion.good);
   }
-  judged.querySelector(".status").textContent = word(sent.ok ? "thanks" : sent.status ? "opinion_not_kept" : "unreachable");
+  announcer.textContent = judged.querySelector(".status").textContent = word(sent.ok ? "thanks" : sent.status ? "opinion_not_kept" : "unreachable");
   judged.querySelector("form").hidden = true;
   actions.after(judged);
   judged.hidden = false;
+  // By keyboard it was on the button that sent it, and is gone.
+  button.focus();
 };
 
 const judged = document.createElement("div");
 judged.id = "opinion";
-judged.innerHTML = `<p class="status" role="status"></p><form><fieldset><legend data-word="why_bad"></legend>
+judged.innerHTML = `<p class="status"></p><form><fieldset><legend data-word="why_bad"></legend>
   ${["wrong", "incomplete", "unanswerable", "answerable"].map((reason) => `<label>
   <input type="radio" name="reason" value="${reason}"> <span data-word="${reason}"></span></label>`).join("")}
   </fieldset><textarea rows="2" maxlength="1000" data-name="comment"></textarea>

@@ -72,9 +72,12 @@ const openConversation = (id) => {
   window.sourcier.show();
 };
 
-const write = (question) => {
+const fill = (question) => {
   field().value = question;
   field().dispatchEvent(new Event("input", { bubbles: true }));
+};
+const write = (question) => {
+  fill(question);
   field().focus();
 };
 const ask = async (question, instead = null) => {
@@ -106,6 +109,18 @@ const edit = () => {
   editing.hidden = false;
 };
 
+// A page that did not come over HTTPS has no clipboard but that of the keyboard.
+const toClipboard = async (text) => {
+  if (navigator.clipboard) return navigator.clipboard.writeText(text);
+  const focused = document.activeElement;
+  const carrier = document.createElement("textarea");
+  carrier.value = text;
+  document.body.append(carrier);
+  carrier.select();
+  document.execCommand("copy");
+  carrier.remove();
+  focused.focus();
+};
 const copy = async (button) => {
   const answer = button.closest(".answer");
   const quotes = [...answer.querySelectorAll(".cited .card")].map((card) => {
@@ -114,7 +129,7 @@ const copy = async (button) => {
   });
   const said = answer.querySelector(".said").cloneNode(true);
   said.querySelectorAll("a.marker").forEach((marker) => marker.replaceWith(`[${marker.textContent}]`));
-  await navigator.clipboard.writeText([said.textContent, ...quotes].join("\n\n"));
+  await toClipboard([said.textContent, ...quotes].join("\n\n"));
   button.textContent = word("copied");
   setTimeout(() => { button.textContent = word("copy"); }, 1500);
 };
@@ -170,7 +185,11 @@ let seen = 0;
 let followed = null;
 for (const moved of ["wheel", "touchmove", "keydown"]) conversation.addEventListener(moved, () => { followed = null; });
 new MutationObserver(() => {
-  for (const log of conversation.querySelectorAll("[role='log']:not([aria-live='off'])")) log.setAttribute("aria-live", "off");
+  const log = conversation.querySelector("[role='log']");
+  for (const [name, value] of [["aria-live", "off"], ["aria-label", word("conversation")]]) {
+    if (log && log.getAttribute(name) !== value) log.setAttribute(name, value);
+  }
+  for (const thumb of conversation.querySelectorAll(".good, .bad")) thumb.setAttribute("aria-pressed", thumb.classList.contains("pressed"));
   // Gradio names each message by its markup; without a name, a screen reader reads the text itself.
   for (const message of conversation.querySelectorAll("[data-testid][aria-label]")) {
     message.removeAttribute("aria-label");
@@ -186,6 +205,27 @@ new MutationObserver(() => {
 }).observe(conversation, {
   subtree: true, childList: true, attributes: true, characterData: true, attributeFilter: ["aria-label", "aria-live"],
 });
+
+// Gradio tells what it could not do in English, and in a corner; the page says it above the question. Where the connection is
+// lost, Gradio does nothing more, asks until the server answers, and then loads the page again: what was being written stays.
+const trouble = document.createElement("p");
+trouble.id = "trouble";
+trouble.setAttribute("role", "alert");
+query("#composer").before(trouble);
+new MutationObserver(() => {
+  const told = query(".toast-body.error")?.textContent;
+  const lost = /connection/i.test(told);
+  const sentence = told ? word(lost ? "lost" : "unreachable") : "";
+  if (trouble.textContent !== sentence) trouble.textContent = sentence;
+  if (!lost) return;
+  conversation.querySelectorAll(".working").forEach((line) => {
+    line.classList.remove("working");
+    line.textContent = word("stopped");
+  });
+  query("#send").disabled = true;
+}).observe(query(".toast-wrap"), { subtree: true, childList: true });
+addEventListener("pagehide", () => rememberHere("draft", field().value));
+if (recallHere("draft")) fill(recallHere("draft"));
 
 // Once the model is loaded, questions to begin with are made of the documents; this takes a little.
 const showExamples = async () => {
