@@ -6,7 +6,7 @@ from transformers import BertConfig, BertModel
 
 from assistant.reader.network import FROZEN_LAYERS, PairTokenizer, ReadingNetwork, share_encoder
 from assistant.reader.pairs import read_folder
-from assistant.reader.train import LEARNING_RATE, Run, make_batches, pairs_to_measure, train
+from assistant.reader.train import LEARNING_RATE, Run, averaged, make_batches, pairs_to_measure, train
 from index import SentenceTransformerEmbeddings
 from index.models import PACKAGED
 from tests.unit.test_reader_pairs import folder as folder  # noqa: PLC0414 - the fixture
@@ -78,6 +78,12 @@ def test_another_seed_reads_the_questions_with_other_passages(folder):
     assert run(folder).batches == run(folder).batches
     assert run(folder, seed=1).batches != run(folder).batches
     assert run(folder, seed=1).held_back == run(folder).held_back
+
+
+def test_a_run_that_goes_on_from_another_writes_the_mean_of_both_ends():
+    mean = averaged({"a": torch.tensor([1.0, 3.0]), "b": torch.tensor([5.0])}, {"a": torch.tensor([3.0, 3.0])})
+
+    assert {name: weight.tolist() for name, weight in mean.items()} == {"a": [2.0, 3.0], "b": [5.0]}
 
 
 def test_an_encoder_that_is_shared_has_layers_of_its_own_above_the_frozen_ones(network):
