@@ -108,8 +108,14 @@ class InMemory:
 
 
 def _line(address: str) -> str:
-    """Give what is one line to the internet: an IPv4 address, or the first 64 bits of an IPv6 address."""
-    parsed = ipaddress.ip_address(address)
+    """Give what is one line to the internet: an IPv4 address, or the first 64 bits of an IPv6 address.
+
+    A proxy may name what is no address, as "unknown": all those are one line.
+    """
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return "unknown"
     if isinstance(parsed, ipaddress.IPv6Address):
         if parsed.ipv4_mapped:
             return str(parsed.ipv4_mapped)

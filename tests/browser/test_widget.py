@@ -342,6 +342,50 @@ def test_the_page_can_open_ask_hear_and_close(guest: Guest, stage: Stage) -> Non
     expect(guest.panel).to_be_hidden()
 
 
+def test_each_of_two_questions_asked_at_once_gets_its_own_answer(guest: Guest, stage: Stage) -> None:
+    guest.open(stage.page_with())
+    expect(guest.button).to_be_visible()
+
+    answers = guest.page.evaluate("Promise.all([Assistant.ask(' Quand ? '), Assistant.ask('Combien ?')])")
+
+    assert [answer["question"].strip() for answer in answers] == ["Quand ?", "Combien ?"]
+    expect(guest.chat.locator(".answer .copy")).to_have_count(2)
+
+
+def test_an_empty_question_is_refused_and_the_next_one_answered(guest: Guest, stage: Stage) -> None:
+    guest.open(stage.page_with())
+    expect(guest.button).to_be_visible()
+
+    said = guest.page.evaluate(
+        "Promise.all([Assistant.ask('  ').catch((error) => error.message), Assistant.ask('Quand ?')])"
+    )
+
+    assert said[0] == "The question is empty"
+    assert said[1]["question"] == "Quand ?"
+
+
+@pytest.mark.parametrize("wish", ['data-target="#here"', 'data-open="true"'])
+def test_a_script_that_runs_before_the_body_is_there_waits_for_it(guest: Guest, stage: Stage, wish: str) -> None:
+    script = f'<script src="{stage.server}/widget.js" data-lang="fr" {wish}></script>'
+
+    guest.open(stage.site.put("/early", script, '<div id="here"></div>'))
+
+    expect(guest.chat.locator("#conversation .greeting")).to_be_visible()
+    assert not [line for line in guest.console if line.startswith(("UNCAUGHT", "Sourcier"))]
+    expect(guest.page.locator("#here .panel.inline")).to_have_count(1 if "target" in wish else 0)
+
+
+@pytest.mark.parametrize(
+    ("color", "sign"), [("#ffe14d", "0"), ("oklch(0.9 0.1 100)", "0"), ("#0b3d91", "1"), ("color(srgb 0 0 0.4)", "1")]
+)
+def test_the_sign_on_the_button_is_told_apart_from_any_color(guest: Guest, stage: Stage, color: str, sign: str) -> None:
+    guest.open(stage.page_with(f'data-color="{color}"', path="/color"))
+
+    lightness = guest.button.evaluate("button => getComputedStyle(button).color.match(/[\\d.]+/)[0]")
+
+    assert lightness == sign
+
+
 def test_an_error_is_told_to_the_page(guest: Guest, stage: Stage) -> None:
     guest.open(stage.page_with())
     expect(guest.button).to_be_visible()

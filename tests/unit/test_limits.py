@@ -57,6 +57,17 @@ def test_one_line_has_many_addresses_of_ipv6(limited: Callable[..., Limits]) -> 
     limits.count(address="2001:db8:1:3::1")
 
 
+@pytest.mark.parametrize("named", ["unknown", "_hidden", "1.2.3.4:555", "[::1]:9"])
+def test_what_a_proxy_names_and_is_no_address_is_counted_all_the_same(
+    limited: Callable[..., Limits], named: str
+) -> None:
+    limits = limited(address="1/minute")
+    limits.count(address=named)
+
+    with pytest.raises(TooManyQuestions):
+        limits.count(address="unknown")
+
+
 def test_all_together_reach_the_limit_of_the_service(limited: Callable[..., Limits]) -> None:
     limits = limited(service="2/day")
     limits.count(subject="a", address="192.0.2.1")

@@ -11,14 +11,24 @@ const until = async (thing) => { while (!thing()) await later(); return thing();
 let around = null;
 const tell = (type, detail = {}) => { if (around) parent.postMessage({ type: `sourcier:${type}`, ...detail }, around); };
 
-const ask = async (question) => {
+const PATIENCE = 5000;
+/** By their place in the conversation, the questions that the page around asked: it knows its own by these ids. */
+const ids = [];
+let asking = Promise.resolve();
+/** Asks one question after the other, in their order: there is one answer at a time. */
+const ask = (question, id) => { asking = asking.then(() => askOne(question, id)); };
+const askOne = async (question, id) => {
+  if (!question.trim()) return tell("error", { question, id, message: "The question is empty" });
   const field = await until(() => $("#question textarea"));
-  // One answer at a time.
   await until(() => $("#send")?.offsetParent);
+  const place = document.querySelectorAll(".user-row .said").length;
+  ids[place] = id;
   field.value = question;
   field.dispatchEvent(new Event("input", { bubbles: true }));
   await later();
   $("#send").click();
+  const since = Date.now();
+  await until(() => document.querySelectorAll(".user-row .said").length > place || Date.now() - since > PATIENCE);
 };
 
 const orders = {
@@ -29,7 +39,7 @@ const orders = {
     measure();
   },
   visitor: ({ token: other }) => identify(other),
-  ask: ({ question }) => ask(`${question}`),
+  ask: ({ question, id }) => ask(`${question}`, id),
   new: () => $("#new")?.click(),
   focus: async () => (await until(() => $("#question textarea"))).focus(),
 };
@@ -71,12 +81,15 @@ const listen = () => {
   const questions = document.querySelectorAll(".user-row .said");
   const over = [...document.querySelectorAll("#conversation .answer")]
     .filter((answer) => answer.querySelector(".copy, .status:not(.working)"));
-  if (questions.length < asked || over.length < answered) [asked, answered] = [questions.length, over.length];
+  if (questions.length < asked || over.length < answered) {
+    [asked, answered] = [questions.length, over.length];
+    ids.length = Math.min(ids.length, asked);
+  }
   for (; asked < questions.length; asked += 1) tell("question", { question: questions[asked].textContent });
   for (; answered < over.length; answered += 1) {
-    const question = questions[answered].textContent;
-    if (over[answered].querySelector(".copy")) tell("answer", { question, ...heard(over[answered].querySelector(".said")) });
-    else tell("error", { question, message: over[answered].querySelector(".status").textContent });
+    const question = questions[answered].textContent, id = ids[answered];
+    if (over[answered].querySelector(".copy")) tell("answer", { question, id, ...heard(over[answered].querySelector(".said")) });
+    else tell("error", { question, id, message: over[answered].querySelector(".status").textContent });
   }
 };
 

@@ -1,6 +1,7 @@
 // Puts the chat into a page: a button, and behind it, once it is wanted, a frame. docs/embedding.md tells the rest.
-(() => {
-  const script = document.currentScript;
+{
+const script = document.currentScript;
+const begin = () => {
   const data = script.dataset;
   const server = new URL(".", script.src);
   if (self.origin !== server.origin && !new RegExp("LISTED").test(self.origin)) {
@@ -41,6 +42,7 @@
   const sheet = new CSSStyleSheet();
   sheet.replaceSync(`
     :host { all: initial; color-scheme: ${dark || "light dark"}; --accent: ${color || "light-dark(#0b6b62, #6fd0c2)"};
+      --on: oklch(from var(--accent) calc((.6 - l) * 99) 0 0);
       --paper: light-dark(#fbfaf8, #131715); --ink: light-dark(#1c2321, #e8ebe9); --line: light-dark(#d9d4ca, #303935);
       font: 16px/1.4 system-ui, sans-serif; }
     * { box-sizing: border-box; }
@@ -89,7 +91,7 @@
   if (data.target && !inline) console.error(`Sourcier: no ${data.target} in this page`);
   const place = /^(top|bottom)-(left|right)$/.test(data.position || "") ? data.position.split("-") : ["bottom", "right"];
   const phone = matchMedia("(max-width: 30rem)");
-  let frame, token = data.token, ready = false, waiting = [], shown = false, made = false;
+  let frame, token = data.token, ready = false, waiting = [], shown = false, made = false, asks = 0;
 
   const logo = () => data.logo ? [make("img", { src: data.logo, alt: "" })] : [];
   const launcher = make("button", { type: "button", className: `open ${place.join(" ")}`, title,
@@ -131,6 +133,7 @@
         console.error(`Sourcier: ${server.origin} does not answer. Does this page's policy allow it as frame-src?`);
         state.replaceChildren(failed, make("a", { href: server.href, target: "_blank", rel: "noopener",
           textContent: elsewhere }));
+        tell("error", { message: failed });
       }, 15000);
     });
     holder.append(frame);
@@ -178,11 +181,13 @@
     open: () => show(true),
     close: () => show(false),
     ask: (question) => new Promise((resolve, reject) => {
-      const over = [on("answer", (answer) => { over.forEach((off) => off()); resolve(answer); }),
-        on("error", ({ message }) => { over.forEach((off) => off()); reject(new Error(message)); })];
+      const id = asks += 1;
+      // Without an id, the frame did not come at all.
+      const mine = (end) => (said) => { if (said.id === id || !ready) { over.forEach((off) => off()); end(said); } };
+      const over = [on("answer", mine(resolve)), on("error", mine(({ message }) => reject(new Error(message))))];
       show(true);
       load();
-      send({ type: "sourcier:ask", question: `${question}` });
+      send({ type: "sourcier:ask", question: `${question}`, id });
     }),
     on,
     identify: (given) => { token = given; if (made) send({ type: "sourcier:visitor", token }); },
@@ -191,11 +196,10 @@
   // Beside the body, where a page that replaces its body leaves it: a frame that is moved loads anew.
   (inline || document.documentElement).append(host);
   if (inline) load();
-  else {
-    // The sign on the button is dark or light, whichever is told apart better.
-    const [red, green, blue] = getComputedStyle(launcher).backgroundColor.match(/[\d.]+/g) || [];
-    launcher.style.setProperty("--on", 0.299 * red + 0.587 * green + 0.114 * blue > 150 ? "#131715" : "#fff");
-    if (data.open === "true") show(true);
-  }
+  else if (data.open === "true") show(true);
   document.dispatchEvent(new Event("assistant-ready"));
-})();
+};
+// From its head, or above its place: the page is awaited.
+const here = document.body && document.querySelector(script.dataset.target || "body");
+if (here || document.readyState !== "loading") begin(); else document.addEventListener("DOMContentLoaded", begin);
+}
