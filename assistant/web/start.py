@@ -1,13 +1,13 @@
 """What an empty page says: the name, the greeting, how much is indexed and since when, and questions to begin with.
 
-The questions are made from the documents, one of each until there are enough: one that stands in the document as a
-line of its own, as in lists of frequent questions, else one about a name in it or its title. Where trying costs
-nothing, only a question that the assistant answers from that very document is shown.
+The questions are made from the documents, in turn until there are enough: those that stand in a document as a line of
+their own, as in lists of frequent questions, then those about names in it or its title. Where trying costs nothing, only
+a question that the assistant answers from that very document is shown.
 """
 
 import re
 import threading
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -33,6 +33,8 @@ NAME = re.compile(r"(?<=[a-zà-ÿ,] )(?<!\bl[ae] )(?<!\bles )(?<!\bthe )[A-ZÀ-�
 KNOWN = {"fr": "Que sait-on {} ?", "": "What is known about {}?"}
 ABOUT = {"fr": "Que dit « {} » ?", "": "What does “{}” say?"}
 TITLE_CHARACTERS = 70
+NAMES = 3
+"""How many names of a document are asked about, at the most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,27 +98,31 @@ class Start:
 def examples(
     sources: list[Source], read: Callable[[str], str], is_good: Callable[[str, Source], bool]
 ) -> Iterator[str]:
-    """Yield questions of the newest documents, at most one of each."""
+    """Yield questions of the newest documents, a second one of a document only after one of each."""
     newest = sorted(sources, key=lambda source: source.date or "", reverse=True)[:TRIED_DOCUMENTS]
+    waiting = deque((source, _questions(source, read)) for source in newest)
     found = 0
-    for source in newest:
-        if found == EXAMPLES:
-            return
-        try:
-            text = read(source.id)[:READ_CHARACTERS]
-        except IndexingError:
-            continue
-        good = next((question for question in candidates(source, text) if is_good(question, source)), None)
-        if good:
+    while waiting and found < EXAMPLES:
+        source, questions = waiting.popleft()
+        if good := next((question for question in questions if is_good(question, source)), None):
             found += 1
+            waiting.append((source, questions))
             yield good
 
 
+def _questions(source: Source, read: Callable[[str], str]) -> Iterator[str]:
+    try:
+        text = read(source.id)[:READ_CHARACTERS]
+    except IndexingError:
+        return
+    yield from candidates(source, text)
+
+
 def candidates(source: Source, text: str) -> Iterator[str]:
-    """Give questions that a document may answer: those it asks itself, about the name it has most, about its title."""
+    """Give questions that a document may answer: those it asks itself, about the names it has most, about its title."""
     language = source.language or ""
     yield from list(dict.fromkeys(" ".join(line.split()) for line in LINE.findall(text)))[:2]
-    for name, _ in Counter(NAME.findall(text)).most_common(1):
+    for name, _ in Counter(NAME.findall(text)).most_common(NAMES):
         named = f"d’{name}" if name[0] in "AEIOUYÀÉÈÊÎÔH" else f"de {name}"
         yield KNOWN.get(language, KNOWN[""]).format(named if language == "fr" else name)
     if source.title and len(source.title) <= TITLE_CHARACTERS:

@@ -49,3 +49,12 @@ def test_the_newest_documents_give_one_example_each() -> None:
 
     assert shown == [f"Que dit « {n} » ?" for n in (5, 4, 3)]
     assert len(shown) == EXAMPLES
+
+
+def test_a_document_gives_more_only_after_each_gave_one() -> None:
+    text = "Hier, Anne Durand est venue. Elle a vu Jean Petit avec Jean Petit."
+    older = replace(SOURCE, id="older", title="Avant", date="2024-01-01")
+
+    shown = list(examples([SOURCE, older], lambda source: text if source == "a" else "", lambda *_: True))
+
+    assert shown == ["Que sait-on de Jean Petit ?", "Que dit « Avant » ?", "Que sait-on d’Anne Durand ?"]
