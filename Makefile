@@ -108,7 +108,7 @@ load: install
 	$(BIN)/python -m tests.evaluation.load $(DATA)/*/ $(SIZE)
 
 # Memory of a server over 5,000 questions and 200 syncs, of which it may grow by 5 %. About an hour; for a try:
-# make soak SIZE="--questions 500 --syncs 40", and ASSISTANT_READER=none asks ten times as fast.
+# make soak SIZE="--questions 500 --syncs 40".
 soak: install
 	$(BIN)/python -m tests.evaluation.soak $(DATA)/piaf_fr $(SIZE)
 
