@@ -1,8 +1,8 @@
 """What an empty page says: the name, the greeting, how much is indexed and since when, and questions to begin with.
 
 The questions are made from the documents, in turn until there are enough: those that stand in a document as a line of
-their own, as in lists of frequent questions, then those about names in it or its title. Where trying costs nothing, only
-a question that the assistant answers from that very document is shown.
+their own, as in lists of frequent questions, then those about names in it or its title. Where trying costs nothing,
+only a question that the assistant answers from that very document is shown.
 """
 
 import re
