@@ -12,7 +12,7 @@ LINK = re.compile(r"\[([^\]]*)\]\(\s*<?([^)\s>]*)[^)]*\)?")
 REFERENCE = re.compile(r"^[^\S\n]*\[[^\]]+\]:\s*\S+.*$", re.MULTILINE)
 TAG = re.compile(r"<!--.*?(?:-->|$)|<[!?][^<>]*>?|</?[A-Za-z][^<>]*(?:>|$)", re.DOTALL)
 ADDRESS = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]{1,20}://|\b(?:data|javascript|mailto|vbscript):|\bwww\.)\S+")
-MARKS = re.compile(r"\*\*|__|`+|^[^\S\n]*(?:#{1,6}|>)\s", re.MULTILINE)
+MARKS = re.compile(r"\*\*|__|`+|~{3,}|^[^\S\n]*(?:#{1,6}|>)\s", re.MULTILINE)
 JOINERS = "\u200c\u200d"
 """Unseen, but Persian and emoji are written with them."""
 

@@ -4,6 +4,7 @@ import json
 import logging
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from threading import Event, Thread
@@ -81,11 +82,15 @@ class Disturbed:
         self._follower = follower
         self._disturb = disturb
         self._batches = 0
-        self.clear = follower.clear
 
     @property
     def position(self) -> Position | None:
         return self._follower.position
+
+    @contextmanager
+    def anew(self) -> Iterator["Disturbed"]:
+        with self._follower.anew() as new:
+            yield Disturbed(new, self._disturb)
 
     def apply(self, changes: list[Change], position: Position) -> None:
         self._batches += 1

@@ -331,6 +331,7 @@ def test_an_index_folder_that_becomes_read_only_answers_on_and_says_so_to_a_sync
 
 def test_on_a_full_disk_questions_are_answered_and_what_is_not_kept_is_not_called_kept(server: Server) -> None:
     window = Window(server)
+    others = set(comments(server))
     window.ask("Où est avoine ?")
     assert window.rate("before").status_code == 200
     server.add("sarrasin")
@@ -348,11 +349,11 @@ def test_on_a_full_disk_questions_are_answered_and_what_is_not_kept_is_not_calle
     assert "colline" in shown
     assert "This conversation cannot be kept" in shown
     assert (rated.status_code, rated.json()["error"]["type"]) == (503, "ConversationsUnavailable")
-    assert comments(server) == ["before"]
+    assert {*comments(server)} - others == {"before"}
 
     assert "cannot be kept" not in window.ask("Où est seigle ?")
     assert window.rate("after").status_code == 200
-    assert comments(server) == ["after"]
+    assert {*comments(server)} - others == {"after"}
     assert window.kept().count("## ") == 3
     server.sync()
     assert server.ask("sarrasin") == "La ferme sarrasin est sur la colline sarrasin. [1]"

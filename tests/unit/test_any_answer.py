@@ -65,6 +65,8 @@ def test_the_claims_are_the_same_however_the_text_arrives(text: str, cuts: list[
 @example("<`!--")
 @example("9https://evil.example")
 @example("<?<")
+@example("~~~")
+@example("texte\n  ~~~ python")
 def test_what_is_said_is_no_markup_for_a_face_that_renders_it(text: str) -> None:
     said = prose(text, lambda _: False)
 
@@ -126,7 +128,7 @@ def test_each_citation_stands_in_its_document_and_what_is_not_supported_is_marke
     page = Tags()
     page.feed(answer_markup(Answer(written, written, text, citations, tuple(passages)), FRENCH))
     assert page.seen <= {"a", "button", "details", "div", "h2", "p", "span", "strong", "summary"}
-    assert page.attributes <= {"class", "dir", "href", "title", "type"}
+    assert page.attributes <= {"class", "dir", "href", "open", "title", "type"}
     assert all(re.fullmatch(r"#source\?id=\d+(&(passage|quote)=\d+-\d+)+", link) for link in page.links)
 
 

@@ -253,7 +253,11 @@ const drawSources = () => {
   found.sort((one, other) => one.title.localeCompare(other.title, language()));
   inShelf(".found").textContent = wanted ? phrase("found_of", found.length, sources.length) : sources.length;
   inShelf(".find").hidden = !sources.length;
-  inShelf(".kept").replaceChildren(...found.slice(0, ROWS).map(sourceRow));
+  // Who is being asked whether to remove a document stays asked, and keeps the focus.
+  const asked = inShelf(".kept li:has(.sure)"), focused = asked?.querySelector(":focus");
+  inShelf(".kept").replaceChildren(
+    ...found.slice(0, ROWS).map((source) => (asked?.dataset.id === source.id ? asked : sourceRow(source))));
+  focused?.focus();
   inShelf(".more").textContent = found.length > ROWS ? phrase("and_more", found.length - ROWS) : "";
 };
 const plainWords = (text) => text.normalize("NFD").replace(/\p{M}/gu, "").toLowerCase().trim();
@@ -261,6 +265,7 @@ const plainWords = (text) => text.normalize("NFD").replace(/\p{M}/gu, "").toLowe
 const sourceRow = (source) => {
   const names = listing.files.filter((file) => file.source === source.id).map(({ name }) => name);
   const row = document.createElement("li");
+  row.dataset.id = source.id;
   row.innerHTML = `<button type="button" class="open" dir="auto"></button><span class="details"></span>
     <button type="button" class="drop">✕</button>`;
   row.querySelector(".open").textContent = row.querySelector(".open").title = source.title;
@@ -277,7 +282,10 @@ const sourceRow = (source) => {
   drop.hidden = !names.length;
   drop.title = word("remove");
   drop.setAttribute("aria-label", `${word("remove")} : ${source.title}`);
-  drop.addEventListener("click", () => askToRemove(row, names, drawSources));
+  drop.addEventListener("click", () => askToRemove(row, names, () => {
+    drawSources();
+    inShelf(`.kept [data-id="${CSS.escape(source.id)}"] .drop`)?.focus();
+  }));
   return row;
 };
 
