@@ -244,10 +244,12 @@ def test_a_plain_frame_works_without_the_script(guest: Guest, stage: Stage) -> N
 def test_the_page_may_say_how_it_looks_and_begins(guest: Guest, stage: Stage) -> None:
     wishes = (
         'data-title="Nos archives" data-greeting="Une question ?" data-examples="Quand ?|Combien ?" '
-        'data-color="#8a2be2" data-position="top-left" data-theme="dark"'
+        'data-color="#8a2be2" data-position="top-left" data-theme="dark" data-logo="/logo.svg"'
     )
     guest.opened(stage.page_with(wishes, path="/dressed"))
 
+    for place in (guest.button, guest.panel.locator("header")):
+        expect(place.locator("img")).to_have_attribute("src", "/logo.svg")
     expect(guest.panel.locator("h2")).to_have_text("Nos archives")
     expect(guest.chat.locator("h1")).to_have_text("Nos archives")
     expect(guest.chat.locator(".greeting h2")).to_have_text("Une question ?")
