@@ -16,7 +16,7 @@ NGINX := $(or $(shell command -v nginx),$(wildcard /usr/sbin/nginx),.venv/nginx/
 POSTGRESQL := $(firstword $(wildcard /usr/lib/postgresql/*/bin/initdb /usr/local/bin/initdb /usr/bin/initdb) .venv/postgresql/done)
 CHROMIUM := $(or $(shell command -v chromium),$(shell command -v chromium-browser),/usr/bin/chromium)
 
-.PHONY: run test check install browser nginx postgresql frameworks fuzz kills format evaluate bench load soak pictures lock audit sbom clean
+.PHONY: run test check install browser nginx postgresql frameworks fuzz kills format evaluate bench load soak screenshots lock audit sbom clean
 
 run: install
 	@$(BIN)/assistant index seeds
@@ -113,8 +113,8 @@ soak: install
 	$(BIN)/python -m tests.evaluation.soak $(DATA)/piaf_fr $(SIZE)
 
 # Of the page in README; of a server that is running: make run in another terminal.
-pictures: install browser
-	$(BIN)/python -m tests.browser.pictures http://127.0.0.1:$(PORT)
+screenshots: install browser
+	$(BIN)/python -m tests.browser.screenshots http://127.0.0.1:$(PORT)
 
 # What others install, file by file: docs/operations.md#what-is-installed. The tools are in an environment of their own.
 lock: $(SUPPLY)

@@ -1,4 +1,4 @@
-"""Takes the pictures of README anew: python -m tests.browser.pictures ADDRESS, of a server on the seed document."""
+"""Takes the pictures of README anew: python -m tests.browser.screenshots ADDRESS, of a server on the seed document."""
 
 import shutil
 import sys
@@ -42,7 +42,6 @@ def english(visit: Visit) -> None:
 
 def declined(visit: Visit) -> None:
     visit.ask_to_the_end(DECLINED)
-    visit.page.locator(".others summary").click()
 
 
 def conversations(visit: Visit) -> None:
