@@ -16,6 +16,10 @@ IndexingError
 A message says what happened, with the value seen, then what to do.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
 
 class IndexingError(Exception):
     """Anything that stops indexing or searching; its message is meant for the user."""
@@ -65,6 +69,23 @@ class StoreLost(StoreUnavailable):
     """What was stored is no longer there, or damaged; following the catalog makes it again."""
 
 
-def is_panic(error: BaseException) -> bool:
-    """Say whether this is how a library in Rust fails where it never should: by no Exception, and of no public name."""
-    return type(error).__name__ == "PanicException"
+@contextmanager
+def usable(what: str, folder: Path, *errors: type[Exception]) -> Iterator[None]:
+    """Say what the errors of a library that keeps files in a folder mean for the user.
+
+    what: is in the folder. errors: of the library, beside OSError, ValueError and RuntimeError.
+
+    Raises:
+        StoreUnavailable: for each of them, and for a panic of a library in Rust.
+    """
+    try:
+        yield
+    except BaseException as error:
+        # So fails a library in Rust where it never should: by no Exception, and of no public name.
+        is_panic = type(error).__name__ == "PanicException"
+        if not (is_panic or isinstance(error, (OSError, ValueError, RuntimeError, *errors))):
+            raise
+        raise StoreUnavailable(
+            f"The {what} {folder} cannot be used: {error}. Check the disk's free space and the "
+            "folder's permissions, then try again; or delete this folder, it is made again."
+        ) from error

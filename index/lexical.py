@@ -20,7 +20,7 @@ from typing import Self
 import tantivy
 
 from index.catalog import Change, Chunk, Position, StoredDocument
-from index.errors import StoreLost, StoreUnavailable, is_panic
+from index.errors import StoreLost, usable
 from index.split import searched_text
 from index.swap import beside, put
 from index.terms import terms
@@ -39,7 +39,7 @@ class LexicalIndex:
     def __init__(self, folder: Path) -> None:
         """Open a folder that is sound or empty; use `open` for one of unknown health."""
         self.folder = folder
-        with _translated(folder):
+        with usable("lexical index", folder):
             folder.mkdir(parents=True, exist_ok=True)
             self._reach()
 
@@ -52,7 +52,7 @@ class LexicalIndex:
         """
         if folder.exists() and (found := fault(folder)):
             logger.warning("The lexical index at %s is made again: %s", folder, found)
-            with _translated(folder):
+            with usable("lexical index", folder):
                 shutil.rmtree(folder)
         return cls(folder)
 
@@ -62,7 +62,7 @@ class LexicalIndex:
         if said := self._changed() or self._missing() or self._relisted():
             logger.warning("The lexical index at %s is made again: %s", self.folder, said)
             return None
-        with _translated(self.folder):
+        with usable("lexical index", self.folder):
             return _position(self._index.searcher())
 
     def fault(self) -> str | None:
@@ -71,7 +71,7 @@ class LexicalIndex:
 
     def ids(self) -> set[str]:
         """Give the ids of the chunks that are held."""
-        with _translated(self.folder):
+        with usable("lexical index", self.folder):
             searcher = self._index.searcher()
             hits = searcher.search(tantivy.Query.all_query(), max(1, searcher.num_docs)).hits
             return {searcher.doc(address)["id"][0] for _, address in hits} - {POSITION}
@@ -82,7 +82,7 @@ class LexicalIndex:
         Raises:
             StoreUnavailable: the disk is full or the folder cannot be written to.
         """
-        with _translated(self.folder), self._writing() as writer:
+        with usable("lexical index", self.folder), self._writing() as writer:
             for change in changes:
                 writer.delete_documents_by_term("source", change.source)
                 if change.document:
@@ -97,7 +97,7 @@ class LexicalIndex:
     @contextmanager
     def anew(self) -> Iterator["LexicalIndex"]:
         """Give an empty one beside this one, which takes its place at the end."""
-        with _translated(self.folder), beside(self.folder) as new:
+        with usable("lexical index", self.folder), beside(self.folder) as new:
             yield LexicalIndex(new)
             put(new, self.folder)
             self._reach()
@@ -123,7 +123,7 @@ class LexicalIndex:
         """
         if said := self._changed():
             raise StoreLost(f"The lexical index {self.folder} is damaged: {said}. Index again: it is made again.")
-        with _translated(self.folder):
+        with usable("lexical index", self.folder):
             searcher = self._index.searcher()
             position = _position(searcher)
             if not position:
@@ -284,17 +284,3 @@ def _verify(file: Path) -> None:
     footer = json.loads(content[len(body) : -FOOTER.size])
     if mark != FOOTER_MARK or footer["crc"] != zlib.crc32(body):
         raise ValueError(f"{file.name} is damaged")
-
-
-@contextmanager
-def _translated(folder: Path) -> Iterator[None]:
-    """Say what tantivy's errors mean for the user."""
-    try:
-        yield
-    except BaseException as error:
-        if not (isinstance(error, OSError | ValueError | RuntimeError) or is_panic(error)):
-            raise
-        raise StoreUnavailable(
-            f"The lexical index {folder} cannot be used: {error}. Check the disk's free space and the "
-            "folder's permissions, then try again; or delete this folder, it is made again."
-        ) from error

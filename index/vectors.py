@@ -38,7 +38,7 @@ from tenacity import (
 from typing_extensions import override
 
 from index.catalog import Change, Position
-from index.errors import StoreLost, StoreUnavailable, is_panic
+from index.errors import StoreLost, StoreUnavailable, usable
 from index.memory import overwrite_memory
 from index.probe import (
     COLLECTION,
@@ -347,7 +347,7 @@ class Folder:
 
     def translated(self) -> AbstractContextManager[None]:
         """Say what Chroma's errors mean for the user."""
-        return _translated(self._path)
+        return _usable(self._path)
 
     def close(self) -> None:
         """Close the folder."""
@@ -612,20 +612,11 @@ def _parts(values: Sequence[Row], size: int) -> Iterator[Sequence[Row]]:
 
 
 def _remove(folder: Path) -> None:
-    with _translated(folder):
+    with _usable(folder):
         if folder.exists():
             shutil.rmtree(folder)
 
 
-@contextmanager
-def _translated(folder: Path) -> Iterator[None]:
+def _usable(folder: Path) -> AbstractContextManager[None]:
     """Say what Chroma's errors mean for the user."""
-    try:
-        yield
-    except BaseException as error:
-        if not (isinstance(error, ChromaError | OSError | RuntimeError | ValueError) or is_panic(error)):
-            raise
-        raise StoreUnavailable(
-            f"The vector index {folder} cannot be used: {error}. Check the disk's free space and the "
-            "folder's permissions, then try again; or delete this folder, it is made again."
-        ) from error
+    return usable("vector index", folder, ChromaError)
