@@ -22,8 +22,9 @@ run: install
 	@$(BIN)/assistant index seeds
 	@$(BIN)/assistant serve --port $(PORT)
 
+# A worker that crashes is not replaced: with --dist loadfile, pytest-xdist then waits for ever.
 test: install browser nginx postgresql frameworks
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 
 check: install
 	$(BIN)/ruff format --check .

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Event
+from time import sleep
 
 import chromadb
 import numpy as np
@@ -427,6 +428,15 @@ def test_terms_are_searched_as_they_are_and_never_read_as_query_syntax(catalog: 
     follow(catalog, arm.index)
     for word in ["*", '"', "id:position", "chat AND chien", "+chat", "(", "", "position", "\\", "a" * 70_000]:
         assert arm.index.search({"fr": [word]}, 5) == []
+
+
+def test_nothing_reads_the_files_of_the_words_but_who_was_asked_to(catalog: Catalog, tmp_path: Path) -> None:
+    arm, other = Lexical(tmp_path / "lexical"), Lexical(tmp_path / "lexical")
+    follow(catalog, arm.index)
+    sleep(1)  # tantivy looks twice a second for a change, in a thread that a damaged file would crash.
+
+    assert all_found(catalog, arm) == {word: [word] for word in ANIMALS}
+    assert all_found(catalog, other) == {word: [] for word in ANIMALS}
 
 
 def test_words_are_stored_as_hashes_that_differ_from_catalog_to_catalog(catalog: Catalog, tmp_path: Path) -> None:
