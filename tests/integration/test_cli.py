@@ -11,6 +11,8 @@ import subprocess
 import sys
 import time
 from contextlib import closing
+from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import httpx
@@ -18,7 +20,7 @@ import pytest
 
 from assistant.prompts import CANNOT_ANSWER
 from index import IndexSettings, open_catalog, open_index
-from tests.processes import command
+from tests.processes import command, start_command
 
 SEED = next(Path("seeds").glob("*.txt"))
 FRENCH = "Combien de temps a duré l'entretien téléphonique entre Trump et Poutine ?"
@@ -288,27 +290,24 @@ def long_sync(tmp_path):
     for number in range(40):
         words = " ".join(f"mot{number}x{n}" for n in range(60))
         (docs / f"{number:02}.txt").write_text("\n\n".join(f"Alinéa {n} : {words}." for n in range(20)), "utf-8")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "assistant", "index", str(docs)],
-        env=environment(tmp_path / "index"),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        encoding="utf-8",
-    )
-    assert process.stderr.readline().startswith("Indexing: 0 of 40 documents, 8 chunks")
-    yield process, tmp_path / "index"
+    shown, said = tmp_path / "shown", tmp_path / "said"
+    process = start_command("index", str(docs), env=environment(tmp_path / "index"), stdout=shown, stderr=said)
+    wait_for(said, "\n", process)
+    assert said.read_text("utf-8").startswith("Indexing: 0 of 40 documents, 8 chunks")
+    yield process, tmp_path
     process.kill()
 
 
 def test_ctrl_c_stops_a_sync_and_says_what_is_done(long_sync):
-    process, index = long_sync
-    process.send_signal(signal.SIGINT)
-    shown, said = process.communicate()
+    process, folder = long_sync
+    index = folder / "index"
+    os.kill(process.pid, signal.SIGINT)
+    process.join()
+    shown, said = ((folder / name).read_text("utf-8") for name in ("shown", "said"))
 
     with closing(open_catalog(IndexSettings(path=index))) as catalog:
         documents, chunks = catalog.counts()
-    assert process.returncode == 130
+    assert process.exitcode == 130
     assert said.splitlines()[-1] == f"Stopped. {documents} of 40 documents are indexed; run the same command to go on"
     assert shown == f"+{documents} ~0 -0 =0  ({documents} documents, {chunks} chunks in the index)\n"
     assert documents < 40
@@ -502,21 +501,26 @@ def test_a_port_in_use_is_named_with_another_to_take(seeded):
         fails(run(seeded, "serve", "--port", port), 1, f"Port {port} is in use", "--port")
 
 
+@dataclass
+class Server:
+    process: BaseProcess
+    address: str
+    said: Path
+    """What it wrote."""
+
+
 @pytest.fixture(scope="module")
-def server(seeded, answers):
+def server(seeded, answers, tmp_path_factory):
     """A server that owns the index, from here to the end; what `answers` holds was said before."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.network", "serve", "--port", str(port)],
-        env=environment(seeded, TMPDIR=str(seeded.parent)),
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    said = tmp_path_factory.mktemp("server") / "said"
+    settings = environment(seeded, TMPDIR=str(seeded.parent))
+    process = start_command("serve", "--port", str(port), env=settings, stdout=said, stderr=said)
+    wait_for(said, "answers at", process)
     address = f"http://127.0.0.1:{port}"
-    with httpx.Client(base_url=address, timeout=120) as client:
-        assert wait_for_health(client, process)["documents"] == 1
-    yield process, address
+    assert httpx.get(f"{address}/api/health", timeout=120).json()["documents"] == 1
+    yield Server(process, address, said)
     process.kill()
 
 
@@ -532,20 +536,19 @@ def test_a_question_is_answered_through_the_server_that_owns_the_index(server, a
 
 
 def test_a_server_lets_its_index_be_packed_but_not_replaced(server, seeded, tmp_path):
-    process, _ = server
     packed = run(seeded, "export", tmp_path / "backup.zip")
 
     assert packed.returncode == 0, packed.stderr
-    fails(run(seeded, "import", tmp_path / "backup.zip", "--replace"), 1, f"Process {process.pid}")
+    fails(run(seeded, "import", tmp_path / "backup.zip", "--replace"), 1, f"Process {server.process.pid}")
 
 
 def test_the_doctor_asks_the_server_that_owns_the_index(server, seeded):
-    port = server[1].rpartition(":")[2]
+    port = server.address.rpartition(":")[2]
     done = run(seeded, "doctor", "--port", port, "--json")
 
     found = {finding["about"]: finding for finding in json.loads(done.stdout)}
     assert done.returncode == 0, done.stdout
-    assert f"{server[1]} owns the index. It is ready." in found["server"]["says"]
+    assert f"{server.address} owns the index. It is ready." in found["server"]["says"]
     assert found["port"]["says"] == f"the server that owns the index listens on {port}"
     assert found["index"]["says"].startswith("1 documents, 5 chunks")
 
@@ -560,7 +563,6 @@ def test_a_conversation_gives_a_follow_up_its_meaning(server, seeded, tmp_path):
 
 
 def test_syncs_are_handed_to_the_server_that_owns_the_index(server, seeded, tmp_path):
-    process, _ = server
     (tmp_path / "orge.txt").write_text("L'orge mûrit.", "utf-8")
     (tmp_path / "photo.jpg").write_bytes(b"\xff\xd8")
 
@@ -575,23 +577,23 @@ def test_syncs_are_handed_to_the_server_that_owns_the_index(server, seeded, tmp_
     assert removed.stdout == "+0 ~0 -1 =0  (1 documents, 5 chunks in the index)\n"
     assert f"- {tmp_path / 'orge.txt'}  (the file is still there" in removed.stderr
     fails(run(seeded, "index", tmp_path / "nowhere"), 2, "nowhere", "Check the path")
-    fails(run(seeded, "index", "--rebuild"), 1, f"Process {process.pid}")
+    fails(run(seeded, "index", "--rebuild"), 1, f"Process {server.process.pid}")
 
 
 def test_a_server_answers_and_stops_cleanly(server, seeded):
-    process, address = server
-    with httpx.Client(base_url=address, timeout=120) as client:
+    with httpx.Client(base_url=server.address, timeout=120) as client:
         answer = client.post("/api/ask", json={"question": ENGLISH}).json()
         page = client.get("/")
         later = client.get("/api/health").json()
-    process.send_signal(signal.SIGTERM)
-    _, said = process.communicate(timeout=30)
+    server.process.terminate()
+    server.process.join(60)
+    said = server.said.read_text("utf-8")
 
     assert "deux heures et demie" in answer["answer"]
     assert later["ready"]
     assert page.status_code == 200
-    assert process.returncode == 0
-    assert f"Sourcier answers at {address}" in said
+    assert server.process.exitcode == 0
+    assert f"Sourcier answers at {server.address}" in said
     assert "OUTSIDE REQUEST" not in said
     assert not {"owner", "server"} & {path.name for path in seeded.iterdir()}
     # Two folders are made, and left empty, by whoever first imports Gradio and torch, this process or the server.
@@ -599,11 +601,9 @@ def test_a_server_answers_and_stops_cleanly(server, seeded):
     assert left == {seeded.name}, "no temporary file is left"
 
 
-def wait_for_health(client, process):
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            return client.get("/api/health").json()
-        except httpx.ConnectError:
-            time.sleep(0.1)
-    raise AssertionError("the server did not come up")
+def wait_for(file, words, process):
+    """Wait until a process has written them."""
+    deadline = time.monotonic() + 240
+    while not (file.exists() and words in file.read_text("utf-8")):
+        assert process.is_alive() and time.monotonic() < deadline, file.read_text("utf-8")
+        time.sleep(0.05)

@@ -27,6 +27,13 @@ def docs(tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def engine():
+    """The cluster, for all tests."""
+    with ray_engine(IndexSettings()) as engine:
+        yield engine
+
+
 def stored(settings):
     """All documents of a catalog by path: id, text, and of each chunk id, text and vector."""
     catalog = open_catalog(settings)
@@ -65,13 +72,25 @@ def kill_a_worker(killed: list[int], done: threading.Event) -> None:
         time.sleep(0.05)
 
 
-def test_the_index_is_that_of_one_process_id_by_id_also_where_a_worker_is_killed(docs, tmp_path):
+def test_a_stop_ends_the_waiting_for_a_cluster(docs, engine, tmp_path):
+    settings, stop = IndexSettings(path=tmp_path / "index"), Stop()
+    with create_index(settings) as index:
+        # By then the workers, of which this is the first work, have not loaded the model.
+        asked = threading.Timer(0.3, stop.ask)
+        asked.start()
+        report = index.sync(plan([docs], index.catalog), lambda _: None, stop, engine)
+        asked.join()
+
+    assert report.pending == DOCUMENTS + 2 - report.added
+
+
+def test_the_index_is_that_of_one_process_id_by_id_also_where_a_worker_is_killed(docs, engine, tmp_path):
     plain, spread = IndexSettings(path=tmp_path / "plain"), IndexSettings(path=tmp_path / "spread")
     with create_index(plain) as index:
         report = index.sync(plan([docs], index.catalog), lambda _: None)
     killed, done, told = [], threading.Event(), []
     killer = threading.Thread(target=kill_a_worker, args=(killed, done))
-    with create_index(spread) as index, ray_engine(spread) as engine:
+    with create_index(spread) as index:
         killer.start()
         spread_report = index.sync(plan([docs], index.catalog), told.append, engine=engine)
         done.set()
@@ -88,17 +107,6 @@ def test_the_index_is_that_of_one_process_id_by_id_also_where_a_worker_is_killed
         *same, vectors_there = other[path]
         assert same == facts
         assert (vectors * vectors_there).sum(1).min() > 0.999
-
-
-def test_a_stop_ends_the_waiting_for_a_cluster(docs, tmp_path):
-    settings, stop = IndexSettings(path=tmp_path / "index"), Stop()
-    with create_index(settings) as index, ray_engine(settings) as engine:
-        asked = threading.Timer(0.3, stop.ask)
-        asked.start()
-        report = index.sync(plan([docs], index.catalog), lambda _: None, stop, engine)
-        asked.join()
-
-    assert report.pending == DOCUMENTS + 2 - report.added
 
 
 def test_without_the_extra_it_is_said_how_to_install_it(monkeypatch, tmp_path):

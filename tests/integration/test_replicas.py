@@ -3,10 +3,9 @@
 import os
 import socket
 import ssl
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
@@ -24,6 +23,7 @@ from index.database import postgresql_url
 from tests import nginx
 from tests.chroma import ChromaServer
 from tests.postgres import PostgresServer
+from tests.processes import start_command
 
 pytestmark = pytest.mark.timeout(900)
 PATIENCE_SECONDS = 300
@@ -42,7 +42,7 @@ class Replica:
     def __init__(self, folder: Path, environment: dict[str, str]) -> None:
         self.folder = folder
         self._environment = {**os.environ, **environment, "INDEX_PATH": str(folder / "index")}
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: BaseProcess | None = None
         self._port = 0
         folder.mkdir()
 
@@ -58,9 +58,8 @@ class Replica:
             with socket.socket() as free:
                 free.bind(("127.0.0.1", 0))
                 self._port = free.getsockname()[1]
-        command = [sys.executable, "-m", "tests.network", "serve", "--port", str(self._port)]
-        with (self.folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(command, env=self._environment, stdout=log, stderr=log)
+        log = self.folder / "log"
+        self._process = start_command("serve", "--port", str(self._port), env=self._environment, stdout=log, stderr=log)
 
     def wait(self) -> None:
         """Wait until it is ready."""
@@ -70,14 +69,15 @@ class Replica:
         """Let it die where it stands."""
         assert self._process
         self._process.kill()
-        self._process.wait()
+        self._process.join()
         self._process = None
 
     def stop(self) -> None:
         """End it as a service is ended."""
         if self._process:
             self._process.terminate()
-            assert self._process.wait(60) == 0, self.log()
+            self._process.join(60)
+            assert self._process.exitcode == 0, self.log()
             self._process = None
 
     def log(self) -> str:
@@ -94,7 +94,7 @@ class Replica:
 
     def _ready(self) -> bool:
         assert self._process
-        assert self._process.poll() is None, self.log()
+        assert self._process.is_alive(), self.log()
         try:
             return httpx.get(f"http://{self.address}/api/ready").is_success
         except httpx.TransportError:

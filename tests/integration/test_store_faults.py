@@ -1,7 +1,6 @@
 """What no store can prevent: killed processes, full disks, files that somebody damaged."""
 
 import itertools
-import multiprocessing
 import os
 import shutil
 import signal
@@ -24,13 +23,10 @@ from index.sync import plan, sync
 from index.types import Progress
 from index.vectors import Folder, VectorIndex
 from tests.fakes import HashingEmbeddings, word_spans
-from tests.processes import limit_files
+from tests.processes import forks, limit_files
 
 DOCUMENTS = 6
 splitter = SentenceSplitter(word_spans, chunk_tokens=20, overlap_tokens=5)
-
-processes = multiprocessing.get_context("forkserver")
-processes.set_forkserver_preload([__name__])
 
 
 def sync_and_fail(index: Path, docs: Path, said: Path, fault: Callable[[], None]) -> None:
@@ -96,7 +92,7 @@ def limit_pages(number: int) -> None:
 
 def run(function: Callable[..., None], *arguments: object) -> int | None:
     """Run a function in a process of its own; give its exit status."""
-    process = processes.Process(target=function, args=arguments)
+    process = forks.Process(target=function, args=arguments)
     process.start()
     process.join()
     return process.exitcode
