@@ -151,10 +151,11 @@ class LexicalIndex:
         self._note()
 
     def _reach(self) -> None:
-        self._index = tantivy.Index(_schema, str(self.folder))
+        index = tantivy.Index(_schema, str(self.folder))
         # As tantivy comes, a thread of its own reads the files when their list changes, and a file that somebody
         # cuts short meanwhile ends the process.
-        self._index.config_reader("manual")
+        index.config_reader("manual")
+        self._index = index
         self._note()
 
     def _note(self) -> None:
