@@ -40,6 +40,8 @@ LISTEN = "(window.sourcier ??= {}).show = () => trigger('submit');"
 SILENCE_SECONDS = 0.25
 LOOK_SECONDS = 0.02
 """How often Gradio's queue looks whether somebody asks."""
+WINDOWS = 100
+"""For how many windows Gradio keeps what it drew last, which nothing here needs; as it comes, for 10,000."""
 
 log = logging.getLogger(__name__)
 
@@ -146,6 +148,7 @@ def chat_page(  # noqa: PLR0915 - a page is a list of its parts
     page.queue(default_concurrency_limit=32, api_open=False)
     # Gradio's queue looks a thousand times a second whether somebody asks, which costs an idle server 4 % of a core.
     page._queue.sleep_when_free = LOOK_SECONDS
+    page.state_session_capacity = WINDOWS
     return page
 
 
