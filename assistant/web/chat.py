@@ -146,7 +146,7 @@ def chat_page(  # noqa: PLR0915 - a page is a list of its parts
         halt.click(stop, [place], messages, **private)
     # More at once than there are places to wait in: who comes too late is told so in words, by the page.
     page.queue(default_concurrency_limit=32, api_open=False)
-    # Gradio's queue looks a thousand times a second whether somebody asks, which costs an idle server 4 % of a core.
+    # Gradio's queue looks a thousand times a second whether somebody asks, which costs an idle server 3 % of a core.
     page._queue.sleep_when_free = LOOK_SECONDS
     page.state_session_capacity = WINDOWS
     return page

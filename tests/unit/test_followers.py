@@ -432,8 +432,13 @@ def test_terms_are_searched_as_they_are_and_never_read_as_query_syntax(catalog: 
 
 def test_nothing_reads_the_files_of_the_words_but_who_was_asked_to(catalog: Catalog, tmp_path: Path) -> None:
     arm, other = Lexical(tmp_path / "lexical"), Lexical(tmp_path / "lexical")
-    follow(catalog, arm.index)
-    sleep(1)  # tantivy looks twice a second for a change, in a thread that a damaged file would crash.
+    # As tantivy comes, it looks twice a second for a change, in a thread that a damaged file would crash.
+    looking = tantivy.Index.open(str(tmp_path / "lexical"))
+    for animal in ("ours", "lion"):  # By the second change that is seen, whoever else looks has seen the first.
+        put(catalog, [animal])
+        follow(catalog, arm.index)
+        while looking.searcher().num_docs < len(arm.index.ids()) + 1:
+            sleep(0.05)
 
     assert all_found(catalog, arm) == {word: [word] for word in ANIMALS}
     assert all_found(catalog, other) == {word: [] for word in ANIMALS}
