@@ -37,7 +37,6 @@ SHOWN = "() => [window.sourcier?.shown() ?? null]"
 ASKED = "(question, _) => [question, window.sourcier?.asked() ?? null]"
 LISTEN = "(window.sourcier ??= {}).show = () => trigger('submit');"
 """Lets the page's script ask for the conversation to be drawn."""
-SILENCE_SECONDS = 0.25
 LOOK_SECONDS = 0.02
 """How often Gradio's queue looks whether somebody asks."""
 WINDOWS = 100
@@ -51,8 +50,8 @@ def chat_page(  # noqa: PLR0915 - a page is a list of its parts
 ) -> gr.Blocks:
     """Lay out the page and join its events to the assistant."""
 
-    def show(written: str | None, request: gr.Request) -> Iterator[list[Any]]:
-        """Draw a conversation as it stands, in the language of the page, and go on while an answer is under way."""
+    def show(written: str | None, request: gr.Request) -> list[Any]:
+        """Draw a conversation as it stands, in the language of the page."""
         place = Place.of(written)
         texts = _texts(place, request)
         if place.leaves:
@@ -60,10 +59,7 @@ def chat_page(  # noqa: PLR0915 - a page is a list of its parts
         conversation = conversations.at(place)
         greeting = greet(texts)
         words = gr.update(label=texts.question, placeholder=texts.placeholder)
-        yield [*drawn(conversation, texts, placeholder=greeting), words]
-        while conversation.running:
-            conversation.turns[-1].unwanted.wait(SILENCE_SECONDS)
-            yield [*drawn(conversation, texts), gr.skip()]
+        return [*drawn(conversation, texts, placeholder=greeting), words]
 
     def greet(texts: Texts) -> str:
         try:

@@ -217,6 +217,29 @@ def test_a_window_that_is_closed_ends_its_answer_and_what_was_said_is_kept(
     expect(page.locator(".answer .status")).to_have_text("Réponse interrompue.")
 
 
+def test_an_answer_that_another_window_asked_for_is_shown_as_it_grows_and_can_be_left_at_once(
+    visit: Visit, assistant: ScriptedAssistant
+) -> None:
+    assistant.hold = True
+    visit.open()
+    visit.ask(QUESTION)
+    expect(answers(visit.page)).to_have_text("L'armistice fut")
+    page = watched(visit.page.context.new_page(), visit.address).open()
+    page.get_by_role("button", name="Conversations").click()
+    page.locator("#history .open", has_text=QUESTION).click()
+    expect(answers(page)).to_have_text("L'armistice fut")
+
+    page.get_by_role("button", name="Nouvelle conversation").click()
+
+    expect(page.locator(".greeting")).to_be_visible()
+    page.get_by_role("button", name="Conversations").click()
+    page.locator("#history .open", has_text=QUESTION).click()
+    expect(answers(page)).to_have_text("L'armistice fut")
+    assistant.resume.set()
+    expect(answers(visit.page)).to_contain_text(QUOTE)
+    expect(answers(page)).to_contain_text(QUOTE)
+
+
 def test_a_retry_asks_the_last_question_again_in_its_place(visit: Visit, assistant: ScriptedAssistant) -> None:
     page = visit.open()
     visit.ask_to_the_end("Première ?")

@@ -85,6 +85,22 @@ class Guest:
 
 @pytest.fixture
 def guests(browser: Browser) -> Iterator[Callable[..., Guest]]:
+    yield from guests_in(browser)
+
+
+@pytest.fixture
+def guest(guests: Callable[..., Guest]) -> Guest:
+    expect.set_options(timeout=30_000)
+    return guests()
+
+
+@pytest.fixture
+def whole_guest(whole_browser: Browser) -> Iterator[Guest]:
+    for guests in guests_in(whole_browser):
+        yield guests()
+
+
+def guests_in(browser: Browser) -> Iterator[Callable[..., Guest]]:
     contexts: list[BrowserContext] = []
 
     def guest(**options: object) -> Guest:
@@ -102,12 +118,6 @@ def guests(browser: Browser) -> Iterator[Callable[..., Guest]]:
         context.close()
 
 
-@pytest.fixture
-def guest(guests: Callable[..., Guest]) -> Guest:
-    expect.set_options(timeout=30_000)
-    return guests()
-
-
 def test_a_visitor_asks_through_the_button_reads_the_answer_and_opens_a_citation(guest: Guest, stage: Stage) -> None:
     guest.opened(stage.page_with())
 
@@ -123,15 +133,49 @@ def test_a_visitor_asks_through_the_button_reads_the_answer_and_opens_a_citation
     assert guest.page.context.cookies() == []
 
 
-def test_after_the_host_page_is_loaded_again_the_chat_works_anew(guest: Guest, stage: Stage) -> None:
+def test_after_the_host_page_is_loaded_again_the_conversation_goes_on(guest: Guest, stage: Stage) -> None:
     guest.opened(stage.page_with())
     guest.ask()
     guest.page.reload()
 
     guest.button.click()
-    guest.ask()
+    expect(guest.chat.locator(".answer .copy")).to_have_count(1)
+    guest.ask("Et où ?")
 
-    expect(guest.chat.locator(".answer")).to_have_count(1)
+    assert stage.assistant.asked[-1][1][0]["content"] == QUESTION
+
+
+def test_where_a_frame_may_store_nothing_the_chat_works_anew_after_a_reload(whole_guest: Guest, stage: Stage) -> None:
+    whole_guest.opened(stage.page_with())
+    whole_guest.ask()
+    refused = "'value' in Object.getOwnPropertyDescriptor(window, 'sessionStorage')"
+    assert whole_guest.chat.locator("body").evaluate(f"() => {refused}")
+    whole_guest.page.reload()
+
+    whole_guest.button.click()
+    whole_guest.ask()
+
+    expect(whole_guest.chat.locator(".answer")).to_have_count(1)
+
+
+def test_who_asks_after_a_reload_hears_the_new_answer_and_not_the_ones_before(guest: Guest, stage: Stage) -> None:
+    guest.open(stage.page_with())
+    for question in (QUESTION, "Et où ?"):
+        guest.page.reload()
+        guest.page.wait_for_function("window.Assistant")
+
+        answer = guest.page.evaluate(
+            """async (question) => {
+                 window.heard = [];
+                 for (const name of ["question", "answer"])
+                   Assistant.on(name, (said) => heard.push([name, said.question]));
+                 return Assistant.ask(question);
+               }""",
+            question,
+        )
+
+        assert answer["question"] == question
+        assert guest.page.evaluate("heard") == [["question", question], ["answer", question]]
 
 
 def test_every_answer_comes_into_view(guest: Guest, stage: Stage) -> None:

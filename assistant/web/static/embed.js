@@ -21,20 +21,21 @@ const askOne = async (question, id) => {
   if (!question.trim()) return tell("error", { question, id, message: "The question is empty" });
   const field = await until(() => $("#question textarea"));
   await until(() => $("#send")?.offsetParent);
-  const place = document.querySelectorAll(".user-row .said").length;
+  const place = said().length;
   ids[place] = id;
   field.value = question;
   field.dispatchEvent(new Event("input", { bubbles: true }));
   await later();
   $("#send").click();
   const since = Date.now();
-  await until(() => document.querySelectorAll(".user-row .said").length > place || Date.now() - since > PATIENCE);
+  await until(() => said().length > place || Date.now() - since > PATIENCE);
 };
 
 const orders = {
   hello: async ({ token: other }) => {
     if (other) identify(other);
     await until(() => $("#question textarea") && $("#conversation .greeting, #conversation .answer"));
+    if (!hearing) [asked, answered, hearing] = [said().length, over().length, true];
     tell("ready");
     measure();
   },
@@ -64,9 +65,9 @@ window.addEventListener("keydown", (event) => {
   if (event.key === "Escape" && !$("#panel[open]")) tell("escape");
 }, true);
 
-const heard = (said) => {
-  const answer = said.closest(".answer");
-  const text = said.cloneNode(true);
+const heard = (words) => {
+  const answer = words.closest(".answer");
+  const text = words.cloneNode(true);
   text.querySelectorAll("a.marker").forEach((marker) => marker.replaceWith(`[${marker.textContent}]`));
   const citations = [...answer.querySelectorAll(".cited .card")].map((card) => ({
     number: Number(card.querySelector(".number").textContent),
@@ -76,20 +77,24 @@ const heard = (said) => {
   return { answer: text.textContent.replace(/\u00a0\[/g, " ["), citations };
 };
 
-let asked = 0, answered = 0;
+const said = () => [...document.querySelectorAll(".user-row .said")];
+const over = () => [...document.querySelectorAll("#conversation .answer")]
+  .filter((answer) => answer.querySelector(".copy, .status:not(.working)"));
+
+// What was said before the page around was loaded again is no news to it.
+let asked = 0, answered = 0, hearing = false;
 const listen = () => {
-  const questions = document.querySelectorAll(".user-row .said");
-  const over = [...document.querySelectorAll("#conversation .answer")]
-    .filter((answer) => answer.querySelector(".copy, .status:not(.working)"));
-  if (questions.length < asked || over.length < answered) {
-    [asked, answered] = [questions.length, over.length];
+  if (!hearing) return;
+  const questions = said(), ended = over();
+  if (questions.length < asked || ended.length < answered) {
+    [asked, answered] = [questions.length, ended.length];
     ids.length = Math.min(ids.length, asked);
   }
   for (; asked < questions.length; asked += 1) tell("question", { question: questions[asked].textContent });
-  for (; answered < over.length; answered += 1) {
-    const question = questions[answered].textContent, id = ids[answered];
-    if (over[answered].querySelector(".copy")) tell("answer", { question, id, ...heard(over[answered].querySelector(".said")) });
-    else tell("error", { question, id, message: over[answered].querySelector(".status").textContent });
+  for (; answered < ended.length; answered += 1) {
+    const answer = ended[answered], question = questions[answered].textContent, id = ids[answered];
+    if (answer.querySelector(".copy")) tell("answer", { question, id, ...heard(answer.querySelector(".said")) });
+    else tell("error", { question, id, message: answer.querySelector(".status").textContent });
   }
 };
 

@@ -49,6 +49,9 @@ if (recall("theme") && !location.search.includes("__theme")) {
 // What the server is told with each event.
 let replaces = null;
 let leaves = "";
+/** Whether what is being written was asked for in this window: Gradio draws it then. */
+let ours = false;
+const writing = () => conversation.querySelector(".working");
 const place = (more) => JSON.stringify({
   key: recall("key"), conversation: recallHere("conversation"), language: language(), ...more,
 });
@@ -61,16 +64,20 @@ window.sourcier = Object.assign(window.sourcier ?? {}, {
   },
   asked: () => {
     const told = place({ replaces });
+    ours ||= !writing();
     endEditing();
     return told;
   },
 });
 const openConversation = (id) => {
-  if (id !== recallHere("conversation")) leaves = recallHere("conversation");
+  if (ours && writing() && id !== recallHere("conversation")) leaves = recallHere("conversation");
+  ours = false;
   rememberHere("conversation", id);
   endEditing();
   window.sourcier.show();
 };
+// What another window asked for grows here by being drawn anew.
+setInterval(() => { if (writing() && !ours) window.sourcier.show(); }, 500);
 
 const fill = (question) => {
   field().value = question;
@@ -81,7 +88,7 @@ const write = (question) => {
   field().focus();
 };
 const ask = async (question, instead = null) => {
-  if (conversation.querySelector(".working")) return;
+  if (writing()) return;
   replaces = instead;
   write(question);
   await new Promise(requestAnimationFrame);
@@ -169,7 +176,7 @@ announcer.setAttribute("role", "status");
 document.body.append(announcer);
 let awaited = false;
 const announce = () => {
-  if (conversation.querySelector(".working")) {
+  if (writing()) {
     awaited = true;
     announcer.textContent = "";
     return;
