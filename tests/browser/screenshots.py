@@ -64,6 +64,14 @@ def documents(visit: Visit) -> None:
         visit.page.locator("#documents .arriving .good").wait_for()
 
 
+def widget(visit: Visit) -> None:
+    """The chat in a page of somebody else."""
+    visit.page.goto(f"{visit.address}/demo")
+    visit.page.wait_for_function("window.Assistant")
+    visit.page.evaluate("question => { Assistant.ask(question); }", ANSWERED)
+    visit.page.frames[-1].locator(".answer .copy").wait_for()
+
+
 def forget(address: str) -> None:
     """Remove what was added for the picture."""
     for name in ("Compte rendu du conseil.txt", "logo.bin"):
@@ -80,6 +88,7 @@ STATES: dict[str, tuple[Callable[[Visit], None], dict[str, object]]] = {
     "english": (english, DESKTOP | {"locale": "en-GB"}),
     "phone": (answer, PHONE),
     "phone-source": (source, PHONE | {"has_touch": True, "is_mobile": True}),
+    "widget": (widget, DESKTOP),
     "documents": (documents, DESKTOP),
 }
 
