@@ -168,6 +168,27 @@ def test_a_new_conversation_forgets(visit: Visit, assistant: ScriptedAssistant) 
     assert assistant.asked[1][1] == []
 
 
+def test_while_a_long_answer_is_written_nothing_on_the_page_jumps(visit: Visit, assistant: ScriptedAssistant) -> None:
+    page = visit.open()
+    visit.ask_to_the_end(QUESTION)
+    page.evaluate(
+        """() => {
+             window.shifts = [];
+             const seen = (list) => shifts.push(...list.getEntries().filter((entry) => !entry.hadRecentInput));
+             new PerformanceObserver(seen).observe({ type: "layout-shift" });
+           }"""
+    )
+    assistant.endless = True
+
+    visit.ask(QUESTION)
+    page.wait_for_function("() => document.querySelectorAll('.answer')[1]?.textContent.length > 6000")
+    assistant.let_go()
+    page.locator(".answer .copy").nth(1).wait_for()
+
+    # Of 0.1, a visitor notices: web.dev/articles/cls.
+    assert page.evaluate("shifts.reduce((sum, entry) => sum + entry.value, 0)") < 0.01
+
+
 def test_a_new_conversation_ends_the_answer_under_way(visit: Visit, assistant: ScriptedAssistant) -> None:
     assistant.endless = True
     page = visit.open()
