@@ -1,4 +1,3 @@
-import multiprocessing
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +8,7 @@ from sentence_transformers import SentenceTransformer
 from index import EmbeddingUnavailable, SentenceTransformerEmbeddings
 from index.models import PACKAGED, find_model, is_intact, packaged_model
 from index.sentences import sentences
+from tests.processes import forks
 
 SEED = next(Path("seeds").glob("*.txt")).read_text("utf-8")
 SENTENCES = [SEED[start:end] for start, end in sentences(SEED, "fr")]
@@ -88,8 +88,7 @@ def decode(cache):
 
 
 def test_two_processes_that_decode_at_once_leave_one_intact_model(tmp_path):
-    context = multiprocessing.get_context("spawn")
-    processes = [context.Process(target=decode, args=(tmp_path,)) for _ in range(2)]
+    processes = [forks.Process(target=decode, args=(tmp_path,)) for _ in range(2)]
     for process in processes:
         process.start()
     for process in processes:
