@@ -207,13 +207,14 @@ def serve_command(
         from assistant.logs import configure
         from assistant.settings import AssistantSettings
         from index import IndexSettings
-        from index.memory import share_memory
+        from index.memory import remember_few_shapes, share_memory
 
         given: dict[str, Any] = {"root_path": root_path, "trusted_proxies": " ".join(trusted_proxy or ()) or None}
         reached = AssistantSettings(**{name: value for name, value in given.items() if value is not None})
         configure(reached.log, reached.log_questions)
-        # Before there are threads.
+        # Before there are threads, and before PyTorch is imported.
         share_memory()
+        remember_few_shapes()
         log = logging.getLogger(__name__)
         settings = IndexSettings()
         may_be_empty = bool(watch) or reached.uploads != "none"
