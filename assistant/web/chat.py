@@ -34,7 +34,11 @@ word = gr.I18n(fr=FRENCH.labels(), en=ENGLISH.labels())
 WHERE = "(...values) => [...values.slice(0, -1), window.sourcier?.place() ?? null]"
 """Tells the server, as the last of the inputs, where on which page something happens (see Place)."""
 SHOWN = "() => [window.sourcier?.shown() ?? null]"
-ASKED = "(question, _) => [question, window.sourcier?.asked() ?? null]"
+ASKED = """async (question, _) => {
+  while (!window.sourcier?.asked) await new Promise((later) => { setTimeout(later, 20); });
+  return [question, window.sourcier.asked()];
+}"""
+"""Waits for the page's script: a question of no place would be drawn in nobody's conversation."""
 LISTEN = "(window.sourcier ??= {}).show = () => trigger('submit');"
 """Lets the page's script ask for the conversation to be drawn."""
 LOOK_SECONDS = 0.02
@@ -50,8 +54,11 @@ def chat_page(  # noqa: PLR0915 - a page is a list of its parts
 ) -> gr.Blocks:
     """Lay out the page and join its events to the assistant."""
 
-    def show(written: str | None, request: gr.Request) -> list[Any]:
-        """Draw a conversation as it stands, in the language of the page."""
+    def show(written: str | None, request: gr.Request) -> Iterator[list[Any]]:
+        """Draw a conversation as it stands, in the language of the page; again where it went on meanwhile.
+
+        Else a question asked while the page is loaded could be drawn over with what stood before.
+        """
         place = Place.of(written)
         texts = _texts(place, request)
         if place.leaves:
@@ -59,7 +66,10 @@ def chat_page(  # noqa: PLR0915 - a page is a list of its parts
         conversation = conversations.at(place)
         greeting = greet(texts)
         words = gr.update(label=texts.question, placeholder=texts.placeholder)
-        return [*drawn(conversation, texts, placeholder=greeting), words]
+        drew = None
+        while (stands := (len(conversation.turns), conversation.running)) != drew:
+            drew = stands
+            yield [*drawn(conversation, texts, placeholder=greeting), words]
 
     def greet(texts: Texts) -> str:
         try:

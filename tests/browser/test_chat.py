@@ -356,6 +356,22 @@ def test_a_fallback_is_told_and_a_sentence_without_support_stands_apart(
     assert "secret" not in page.content()
 
 
+def test_a_question_asked_before_the_script_of_the_page_is_there_is_of_its_conversation(visit: Visit) -> None:
+    page = visit.open()
+    page.evaluate(
+        """() => {
+             const { asked } = sourcier;
+             sourcier.asked = null;
+             setTimeout(() => Object.assign(sourcier, { asked }), 500);
+           }"""
+    )
+
+    visit.ask_to_the_end(QUESTION)
+
+    page.get_by_role("button", name="Conversations").click()
+    expect(page.locator("#history .open")).to_have_text(QUESTION)
+
+
 def test_two_windows_do_not_share_a_conversation(visits: Visits, assistant: ScriptedAssistant) -> None:
     one, other = visits(), visits()
     one.open()
