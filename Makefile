@@ -14,7 +14,7 @@ INSTALLED := .venv/installed
 SUPPLY := .venv/supply/bin
 NGINX := $(or $(shell command -v nginx),$(wildcard /usr/sbin/nginx),.venv/nginx/usr/sbin/nginx)
 POSTGRESQL := $(firstword $(wildcard /usr/lib/postgresql/*/bin/initdb /usr/local/bin/initdb /usr/bin/initdb) .venv/postgresql/done)
-CHROMIUM := chromium chromium-headless-shell
+CHROMIUM := $(or $(shell command -v chromium),$(shell command -v chromium-browser),/usr/bin/chromium)
 
 .PHONY: run test check install browser nginx postgresql frameworks fuzz kills format evaluate bench load soak screenshots lock audit sbom clean
 
@@ -48,11 +48,11 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@touch $@
 
 browser:
-	@for name in $(CHROMIUM); do command -v $$name >/dev/null || missing=1; done; test -z "$$missing" || { \
+	@test -x $(CHROMIUM) || { \
 	  echo "Installing Chromium for the browser tests."; \
-	  if [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -y -qq $(CHROMIUM) >/dev/null; \
-	  elif command -v sudo >/dev/null; then sudo apt-get update -qq && sudo apt-get install -y -qq $(CHROMIUM) >/dev/null; \
-	  else echo "Chromium is missing. Install it: apt-get install $(CHROMIUM)"; exit 1; fi; }
+	  if [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -y -qq chromium >/dev/null; \
+	  elif command -v sudo >/dev/null; then sudo apt-get update -qq && sudo apt-get install -y -qq chromium >/dev/null; \
+	  else echo "Chromium is missing. Install it: apt-get install chromium"; exit 1; fi; }
 
 # Unpacked and not installed: the package would start a server on port 80.
 nginx:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Playwright, Request, Route, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Request, Route, expect, sync_playwright
 
 from assistant.web.app import create_app
 from index import SyncQueue
@@ -67,23 +67,11 @@ Script = tuple[dict[str, str] | None, dict[str, str] | None]
 
 
 @pytest.fixture(scope="session")
-def playwright() -> Iterator[Playwright]:
+def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
-        yield playwright
-
-
-@pytest.fixture(scope="session")
-def browser(playwright: Playwright) -> Iterator[Browser]:
-    """Chromium without windows and menus of its own: a page takes half the processor time that it does with them."""
-    with playwright.chromium.launch(executable_path=shutil.which("chromium-headless-shell"), args=ARGUMENTS) as browser:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=ARGUMENTS)
         yield browser
-
-
-@pytest.fixture(scope="session")
-def whole_browser(playwright: Playwright) -> Iterator[Browser]:
-    """Chromium as people have it: it shows PDFs, and lets third parties store nothing in a private window."""
-    with playwright.chromium.launch(executable_path=shutil.which("chromium"), args=ARGUMENTS) as browser:
-        yield browser
+        browser.close()
 
 
 @pytest.fixture(scope="session")
@@ -117,21 +105,6 @@ def address(stage: tuple[ScriptedAssistant, str], assistant: ScriptedAssistant) 
 @pytest.fixture
 def visits(browser: Browser, address: str) -> Iterator[Visits]:
     """Open windows: visits(locale="en-GB", …) takes what a Playwright context takes."""
-    yield from visits_in(browser, address)
-
-
-@pytest.fixture
-def visit(visits: Visits) -> Visit:
-    return visits()
-
-
-@pytest.fixture
-def whole_visit(whole_browser: Browser, address: str) -> Iterator[Visit]:
-    for visits in visits_in(whole_browser, address):
-        yield visits()
-
-
-def visits_in(browser: Browser, address: str) -> Iterator[Visits]:
     contexts: list[BrowserContext] = []
 
     def visit(**context: object) -> Visit:
@@ -142,6 +115,11 @@ def visits_in(browser: Browser, address: str) -> Iterator[Visits]:
     yield visit
     for context in contexts:
         context.close()
+
+
+@pytest.fixture
+def visit(visits: Visits) -> Visit:
+    return visits()
 
 
 def watched(page: Page, address: str) -> Visit:

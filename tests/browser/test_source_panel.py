@@ -199,24 +199,22 @@ def test_a_citation_tells_its_day_and_the_other_files_that_say_the_same(
     expect(page.locator("a.marker").nth(1)).to_have_attribute("title", f"Source 2: La tour Eiffel, {day}, page 3")
 
 
-def test_a_pdf_is_shown_at_the_page_of_the_quote(
-    whole_visit: Visit, assistant: ScriptedAssistant, tmp_path: Path
-) -> None:
+def test_a_pdf_is_shown_at_the_page_of_the_quote(visit: Visit, assistant: ScriptedAssistant, tmp_path: Path) -> None:
     assistant.index.files["tour"] = pdf(tmp_path, "Un.", "Deux.", "La tour Eiffel mesure 330 mètres.")
-    page = whole_visit.open()
-    whole_visit.ask_to_the_end(QUESTION)
-    whole_visit.open_source(2)
+    page = visit.open()
+    visit.ask_to_the_end(QUESTION)
+    visit.open_source(2)
 
     # The browser's own viewer takes it, and reads on by itself.
     with page.expect_event("framenavigated", lambda frame: frame.url.startswith(BROWSERS_OWN)):
         page.locator("#panel").get_by_role("button", name="PDF", exact=True).click()
 
     frame = page.locator("#panel iframe")
-    expect(frame).to_have_attribute("src", f"{whole_visit.address}/documents/tour/file#page=3&navpanes=0&view=FitH")
+    expect(frame).to_have_attribute("src", f"{visit.address}/documents/tour/file#page=3&navpanes=0&view=FitH")
     expect(page.locator("#panel .text")).not_to_be_visible()
     page.locator("#panel").get_by_role("button", name="Texte").click()
     expect(page.locator("#panel mark")).to_be_in_viewport()
-    assert whole_visit.complaints == []
+    assert visit.complaints == []
 
 
 def test_a_document_without_a_pdf_offers_none(visit: Visit) -> None:

@@ -1,6 +1,6 @@
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -26,6 +26,11 @@ class Stage:
     server: str
     site: Site
     assistant: ScriptedAssistant
+
+    @property
+    def beside(self) -> "Stage":
+        """The same on the host of the site: its frames may store things, others in a private window may not."""
+        return replace(self, server=self.server.replace("127.0.0.1", "localhost"))
 
     def page_with(self, attributes: str = "", path: str = "/", **more: str) -> str:
         """Make a page with the script in it; give its address."""
@@ -85,22 +90,6 @@ class Guest:
 
 @pytest.fixture
 def guests(browser: Browser) -> Iterator[Callable[..., Guest]]:
-    yield from guests_in(browser)
-
-
-@pytest.fixture
-def guest(guests: Callable[..., Guest]) -> Guest:
-    expect.set_options(timeout=30_000)
-    return guests()
-
-
-@pytest.fixture
-def whole_guest(whole_browser: Browser) -> Iterator[Guest]:
-    for guests in guests_in(whole_browser):
-        yield guests()
-
-
-def guests_in(browser: Browser) -> Iterator[Callable[..., Guest]]:
     contexts: list[BrowserContext] = []
 
     def guest(**options: object) -> Guest:
@@ -116,6 +105,12 @@ def guests_in(browser: Browser) -> Iterator[Callable[..., Guest]]:
     yield guest
     for context in contexts:
         context.close()
+
+
+@pytest.fixture
+def guest(guests: Callable[..., Guest]) -> Guest:
+    expect.set_options(timeout=30_000)
+    return guests()
 
 
 def test_a_visitor_asks_through_the_button_reads_the_answer_and_opens_a_citation(guest: Guest, stage: Stage) -> None:
@@ -134,7 +129,7 @@ def test_a_visitor_asks_through_the_button_reads_the_answer_and_opens_a_citation
 
 
 def test_after_the_host_page_is_loaded_again_the_conversation_goes_on(guest: Guest, stage: Stage) -> None:
-    guest.opened(stage.page_with())
+    guest.opened(stage.beside.page_with())
     guest.ask()
     guest.page.reload()
 
@@ -145,21 +140,21 @@ def test_after_the_host_page_is_loaded_again_the_conversation_goes_on(guest: Gue
     assert stage.assistant.asked[-1][1][0]["content"] == QUESTION
 
 
-def test_where_a_frame_may_store_nothing_the_chat_works_anew_after_a_reload(whole_guest: Guest, stage: Stage) -> None:
-    whole_guest.opened(stage.page_with())
-    whole_guest.ask()
+def test_where_a_frame_may_store_nothing_the_chat_works_anew_after_a_reload(guest: Guest, stage: Stage) -> None:
+    guest.opened(stage.page_with())
+    guest.ask()
     refused = "'value' in Object.getOwnPropertyDescriptor(window, 'sessionStorage')"
-    assert whole_guest.chat.locator("body").evaluate(f"() => {refused}")
-    whole_guest.page.reload()
+    assert guest.chat.locator("body").evaluate(f"() => {refused}")
+    guest.page.reload()
 
-    whole_guest.button.click()
-    whole_guest.ask()
+    guest.button.click()
+    guest.ask()
 
-    expect(whole_guest.chat.locator(".answer")).to_have_count(1)
+    expect(guest.chat.locator(".answer")).to_have_count(1)
 
 
 def test_who_asks_after_a_reload_hears_the_new_answer_and_not_the_ones_before(guest: Guest, stage: Stage) -> None:
-    guest.open(stage.page_with())
+    guest.open(stage.beside.page_with())
     for question in (QUESTION, "Et où ?"):
         guest.page.reload()
         guest.page.wait_for_function("window.Assistant")
