@@ -64,12 +64,13 @@ def chat_page(  # noqa: PLR0915 - a page is a list of its parts
         if place.leaves:
             conversations.at(Place(key=place.key, conversation=place.leaves)).leave(texts.stopped)
         conversation = conversations.at(place)
-        greeting = greet(texts)
+        # Beside turns nobody sees it, and a conversation that grows in another window is drawn twice a second.
+        greeting = {} if conversation.turns else {"placeholder": greet(texts)}
         words = gr.update(label=texts.question, placeholder=texts.placeholder)
         drew = None
         while (stands := (len(conversation.turns), conversation.running)) != drew:
             drew = stands
-            yield [*drawn(conversation, texts, placeholder=greeting), words]
+            yield [*drawn(conversation, texts, **greeting), words]
 
     def greet(texts: Texts) -> str:
         try:

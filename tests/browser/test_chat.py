@@ -219,6 +219,11 @@ def test_a_reload_ends_the_answer_and_keeps_what_was_said(visit: Visit, assistan
     expect(page.locator(".user-row")).to_have_count(1)
 
 
+def open_again(page: Page) -> None:
+    page.get_by_role("button", name="Conversations").click()
+    page.locator("#history .open", has_text=QUESTION).click()
+
+
 def test_a_window_that_is_closed_ends_its_answer_and_what_was_said_is_kept(
     visit: Visit, assistant: ScriptedAssistant
 ) -> None:
@@ -232,8 +237,7 @@ def test_a_window_that_is_closed_ends_its_answer_and_what_was_said_is_kept(
 
     assert assistant.closed.wait(10)
     page = other.open()
-    page.get_by_role("button", name="Conversations").click()
-    page.locator("#history .open", has_text=QUESTION).click()
+    open_again(page)
     expect(answers(page)).to_contain_text("encore")
     expect(page.locator(".answer .status")).to_have_text("Réponse interrompue.")
 
@@ -246,15 +250,13 @@ def test_an_answer_that_another_window_asked_for_is_shown_as_it_grows_and_can_be
     visit.ask(QUESTION)
     expect(answers(visit.page)).to_have_text("L'armistice fut")
     page = watched(visit.page.context.new_page(), visit.address).open()
-    page.get_by_role("button", name="Conversations").click()
-    page.locator("#history .open", has_text=QUESTION).click()
+    open_again(page)
     expect(answers(page)).to_have_text("L'armistice fut")
 
     page.get_by_role("button", name="Nouvelle conversation").click()
 
     expect(page.locator(".greeting")).to_be_visible()
-    page.get_by_role("button", name="Conversations").click()
-    page.locator("#history .open", has_text=QUESTION).click()
+    open_again(page)
     expect(answers(page)).to_have_text("L'armistice fut")
     assistant.resume.set()
     expect(answers(visit.page)).to_contain_text(QUOTE)
